@@ -1,0 +1,135 @@
+/* Sylvester: what a transformer runner needs besides the project's own kernels. Include <sylvester.h>.
+ *
+ * Row invariance: row r of any function here has the same bits whatever other rows are computed with it, for any
+ * number of threads and any position in the batch. Speculative decoding and chunked prefill rest on it. */
+#ifndef SYLVESTER_NN_H_
+#define SYLVESTER_NN_H_
+
+#include <sylvester/common.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- Matrix product ------------------------------------------------------------------------------------------
+ * y[r][o] = sum_i W[o][i] x[r][i] (+ bias[o]) (+ y[r][o]);  W: n outputs x k inputs, row-major in the file's type.
+ * W is repacked once into panels of 16 output rows ("lane = output row").
+ *
+ * Plain types (F32, F16, BF16): each output is one chain of fused multiply-adds in ascending i, starting at +0.
+ * Block types: x is quantised to int8 in blocks of 32 (d = max|x| / 127 in float, q = round-half-even(x / d); an
+ * all-zero block has d = 0); inside a block the products are summed exactly in integers; the blocks are added in
+ * ascending order by fused multiply-adds. The definition is the same on every tier with fused multiply-add, so
+ * results there are bit-identical; tier "sse4" rounds the product and the sum separately. */
+
+/* Bytes of the packed form. type: any of syl_dtype; n >= 1; k >= 1 and a multiple of the type's block size. */
+SYL_API syl_status syl_nn_weights_size(syl_dtype type, int64_t n, int64_t k, int64_t* bytes);
+
+/* Packs W (src: n rows of the file's layout, back to back, src_bytes long) into packed (64-byte aligned,
+ * packed_bytes as told by syl_nn_weights_size). When n is a multiple of 16, panels of several matrices of one type
+ * and k packed back to back form one matrix with the rows of all of them. */
+SYL_API syl_status syl_nn_weights_pack(syl_dtype type, int64_t n, int64_t k, const void* src, int64_t src_bytes,
+                                       void* packed, int64_t packed_bytes, syl_pool* pool);
+
+enum {
+  SYL_MATMUL_ACCUMULATE = 1 /* add the product to y instead of storing it */
+};
+
+/* Workspace of syl_nn_matmul_f32 for m rows. */
+SYL_API syl_status syl_nn_matmul_workspace(syl_dtype type, int64_t n, int64_t k, int64_t m, int64_t* bytes);
+
+/* x: m rows, stride x_stride >= k; y: m rows, stride y_stride >= n; bias: n floats or NULL; flags: 0 or
+ * SYL_MATMUL_ACCUMULATE. y must not overlap x. Non-finite x gives non-finite or unspecified values in that row only.
+ * Errors: NULL_ARGUMENT, BAD_VALUE, BAD_SHAPE, OVERLAP, WORKSPACE. */
+SYL_API syl_status syl_nn_matmul_f32(syl_dtype type, const void* packed, int64_t n, int64_t k, const float* x,
+                                     int64_t x_stride, int64_t m, const float* bias, uint32_t flags, float* y,
+                                     int64_t y_stride, void* workspace, int64_t workspace_bytes, syl_pool* pool);
+
+/* ---- Rows ---------------------------------------------------------------------------------------------------- */
+
+/* y[r] = table[ids[r]] as float. table: vocab rows of cols elements in the file's layout (not packed).
+ * Errors: BAD_VALUE names the first id outside 0..vocab-1. */
+SYL_API syl_status syl_nn_embed_f32(syl_dtype type, const void* table, int64_t vocab, int64_t cols, const int32_t* ids,
+                                    int64_t rows, float* y, int64_t y_stride);
+
+/* RMSNorm (Zhang & Sennrich 2019): y[r][i] = x[r][i] / sqrt(mean_i x[r][i]^2 + eps) * weight[i]. weight: cols floats.
+ * y may equal x when the strides are equal. Relative error <= (4 + log2(cols)) * 2^-24. */
+SYL_API syl_status syl_nn_rms_norm_f32(const float* x, int64_t x_stride, const float* weight, float eps, int64_t rows,
+                                       int64_t cols, float* y, int64_t y_stride, syl_pool* pool);
+
+/* y[r][i] = silu(gate[r][i]) * up[r][i], silu(z) = z / (1 + exp(-z)). y may equal gate or up when the strides are equal. */
+SYL_API syl_status syl_nn_swiglu_f32(const float* gate, int64_t gate_stride, const float* up, int64_t up_stride,
+                                     int64_t rows, int64_t cols, float* y, int64_t y_stride, syl_pool* pool);
+
+/* ---- Rotary positions (Su et al. 2021) ----------------------------------------------------------------------- */
+
+enum { SYL_ROPE_NONE = 0, SYL_ROPE_LINEAR = 1, SYL_ROPE_NTK = 2, SYL_ROPE_YARN = 3, SYL_ROPE_LLAMA3 = 4 };
+
+/* Frequency scaling. Fields not used by a kind are ignored. Formulas and defaults: transformers'
+ * modeling_rope_utils (linear, dynamic NTK at a fixed factor, yarn, llama3). */
+typedef struct syl_rope_scaling {
+  uint32_t struct_size; /* sizeof(syl_rope_scaling) */
+  int32_t kind;         /* SYL_ROPE_* */
+  double theta;         /* base, for example 10000; > 1 */
+  double factor;        /* > 0 (linear, ntk, yarn, llama3) */
+  double original_context; /* yarn, llama3 */
+  double low_freq_factor, high_freq_factor; /* llama3 */
+  double beta_fast, beta_slow;              /* yarn; 32 and 1 are usual */
+  double attention_factor;                  /* yarn: factor on cos and sin; 0 = 0.1 ln(factor) + 1 */
+} syl_rope_scaling;
+
+/* inv_freq[i], i < dims / 2, and the factor on cos and sin (1 except for yarn). dims: even, 2..1024. */
+SYL_API syl_status syl_nn_rope_frequencies(const syl_rope_scaling* scaling, int64_t dims, double* inv_freq,
+                                           double* magnitude);
+
+/* table[r][0][i] = magnitude cos(p inv_freq[i]), table[r][1][i] = magnitude sin(p inv_freq[i]), p = positions[r],
+ * computed in double and rounded once. table: rows x 2 x dims/2 floats. positions >= 0. */
+SYL_API syl_status syl_nn_rope_table_f32(const double* inv_freq, double magnitude, int64_t dims,
+                                         const int32_t* positions, int64_t rows, float* table);
+
+/* Rotates the first dims of each head in place: x[r][h] is head_dim floats at x + r x_stride + h head_dim.
+ * interleaved 0: pairs (i, i + dims/2), as transformers; 1: pairs (2i, 2i+1), as GGUF llama files.
+ * (a, b) becomes (a cos - b sin, b cos + a sin). */
+SYL_API syl_status syl_nn_rope_f32(float* x, int64_t x_stride, int64_t rows, int64_t heads, int64_t head_dim,
+                                   int64_t dims, int32_t interleaved, const float* table, syl_pool* pool);
+
+/* ---- Attention over a float cache ----------------------------------------------------------------------------
+ * Cache of one layer, for `capacity` tokens (a multiple of 16), elements F16 or F32:
+ *   keys   [kv_heads][capacity / 16][head_dim][16]   (lane = token)
+ *   values [kv_heads][capacity][head_dim] */
+typedef struct syl_attention {
+  uint32_t struct_size; /* sizeof(syl_attention) */
+  syl_dtype cache_type; /* SYL_F16 or SYL_F32 */
+  int64_t q_heads;      /* a multiple of kv_heads */
+  int64_t kv_heads;
+  int64_t head_dim;     /* a multiple of 8, 8..512 */
+  int64_t capacity;     /* tokens the cache can hold; a multiple of 16 */
+  int64_t window;       /* 0: none; w > 0: token p sees keys p-w+1 .. p (causal only) */
+  int32_t causal;       /* 1: token p sees keys 0..p; 0: every token sees all keys */
+  float scale;          /* on q k, usually 1/sqrt(head_dim) */
+  float soft_cap;       /* 0: none; c > 0: score = c tanh(score / c) */
+} syl_attention;
+
+/* Bytes of keys and of values. */
+SYL_API syl_status syl_nn_cache_size(const syl_attention* attention, int64_t* key_bytes, int64_t* value_bytes);
+
+/* Writes rows tokens at positions first .. first+rows-1. k, v: [rows] x kv_heads x head_dim floats with row strides.
+ * Rounds to the cache's type, half to even. */
+SYL_API syl_status syl_nn_cache_append_f32(const syl_attention* attention, const float* k, int64_t k_stride,
+                                           const float* v, int64_t v_stride, int64_t first, int64_t rows, void* keys,
+                                           void* values, syl_pool* pool);
+
+SYL_API syl_status syl_nn_attention_workspace(const syl_attention* attention, int64_t rows, int64_t tokens,
+                                              int64_t* bytes);
+
+/* y[r][h] = softmax_j(scale q[r][h] . K[j]) V[j] over the keys that row r (position first + r) may see, out of `tokens`
+ * cached ones; causal needs first + rows <= tokens. q: rows x q_heads x head_dim with row stride; y the same shape.
+ * Online softmax over fixed blocks of keys (Milakov & Gimelshein 2018), merged in a fixed order: a row's bits depend
+ * on nothing but its q and the keys it sees. */
+SYL_API syl_status syl_nn_attention_f32(const syl_attention* attention, const float* q, int64_t q_stride, int64_t first,
+                                        int64_t rows, const void* keys, const void* values, int64_t tokens, float* y,
+                                        int64_t y_stride, void* workspace, int64_t workspace_bytes, syl_pool* pool);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
