@@ -1,0 +1,33 @@
+# Every test; sourced by ./sylvester test, which has installed and built what is needed.
+# Ends with the number of executed tests and fails when fewer ran than tests/expected-count records.
+results=$build/test-results
+rm -rf "$results" && mkdir -p "$results"
+
+echo '== Format'
+(cd "$root" && git ls-files -z '*.cc' '*.h' '*.cu' '*.cuh' | xargs -0 clang-format-14 --dry-run -Werror)
+
+echo '== Native: release'
+step 'Building the native tests' native-tests native_build release
+"$build/release/tests/native/sylvester_tests" --gtest_brief=1 --gtest_output="xml:$results/native.xml"
+
+echo '== Native: address and undefined-behaviour sanitizers'
+step 'Building the native tests with sanitizers' native-asan native_build asan-ubsan
+"$build/asan-ubsan/tests/native/sylvester_tests" --gtest_brief=1 --gtest_output="xml:$results/native-asan.xml"
+
+echo '== Java'
+"$JAVA_HOME/bin/java" -jar "$root"/java/runner/target/sylvester-runner-*-cli.jar pull smollm2
+find "$root" -path '*/target/surefire-reports' -prune -exec rm -rf {} +
+mvn -B -ntp -f "$root/pom.xml" verify
+
+# count FILE...: executed tests in JUnit reports, less those that only run where AVX-512 is.
+count() {
+  cat "$@" | grep -o '<testcase [^>]*' | grep -vc 'avx512' || true
+}
+native=$(count "$results/native.xml" "$results/native-asan.xml")
+java=$(find "$root" -path '*/target/surefire-reports/TEST-*.xml' -print0 | xargs -0 cat >"$results/java.xml" && count "$results/java.xml")
+skipped=$(cat "$results"/*.xml | grep -Ec '<skipped|status="notrun"' || true)
+read -r expected_native expected_java <"$root/tests/expected-count"
+echo "native tests: $native (recorded: $expected_native), Java tests: $java (recorded: $expected_java), skipped: $skipped"
+[[ $skipped -eq 0 ]] || fail "$skipped tests were skipped"
+((native >= expected_native && java >= expected_java)) || fail 'fewer tests ran than tests/expected-count records'
+echo "$((native + java)) passed, 0 failed"
