@@ -1,0 +1,52 @@
+package dev.sylvester.runner.format;
+
+import java.nio.file.Path;
+import java.util.Collection;
+import java.util.Optional;
+
+/**
+ * An open model: configuration and mapped tensors under the names transformers uses, for example
+ * {@code model.layers.0.self_attn.q_proj.weight}.
+ *
+ * <p>Everything in the headers is checked when the model is opened. Files are mapped, not read: a
+ * file that another process shortens while it is open makes reads of the lost pages fail, from
+ * native code fatally. Replace model files by renaming, never in place.
+ */
+public sealed interface ModelFile extends AutoCloseable permits GgufFile, SafetensorsFolder {
+
+  /**
+   * Opens a .gguf file, a .safetensors file with its config.json beside it, or a folder that holds
+   * either.
+   *
+   * @throws ModelFormatException when there is no model or it is malformed
+   */
+  static ModelFile open(Path path) {
+    return ModelFiles.open(path);
+  }
+
+  /** The .gguf file, or the folder of config.json. */
+  Path path();
+
+  /** The configuration. */
+  ModelConfig config();
+
+  /** The tensor of this canonical name. */
+  Optional<Tensor> find(String name);
+
+  /**
+   * The tensor of this canonical name, of exactly this shape and of a type the kernels know.
+   *
+   * @throws ModelFormatException otherwise
+   */
+  Tensor require(String name, long... shape);
+
+  /** All tensors, in file order. */
+  Collection<Tensor> tensors();
+
+  /** Size of the files that hold tensors. */
+  long bytes();
+
+  /** Unmaps the files; the tensors' data must not be used afterwards. */
+  @Override
+  void close();
+}

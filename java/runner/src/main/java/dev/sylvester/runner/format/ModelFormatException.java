@@ -1,0 +1,48 @@
+package dev.sylvester.runner.format;
+
+import java.nio.file.Path;
+
+/**
+ * A model file that cannot be used. The message is one line that names the file, the tensor or key,
+ * and the offending value.
+ */
+public final class ModelFormatException extends RuntimeException {
+  private static final long serialVersionUID = 1L;
+  private static final int QUOTED_LENGTH = 80;
+
+  ModelFormatException(Path file, String problem) {
+    super(file + ": " + problem);
+  }
+
+  ModelFormatException(Path file, String problem, Throwable cause) {
+    super(file + ": " + problem, cause);
+  }
+
+  /** Text from a file, made safe for one line of a terminal. */
+  static String quote(String text) {
+    StringBuilder quoted = new StringBuilder("'");
+    text.codePoints()
+        .limit(QUOTED_LENGTH)
+        .forEach(
+            c -> {
+              if (Character.isISOControl(c) || !Character.isDefined(c) || isDirectional(c)) {
+                quoted.append(String.format("\\u%04x", c));
+              } else {
+                quoted.appendCodePoint(c);
+              }
+            });
+    if (text.codePointCount(0, text.length()) > QUOTED_LENGTH) {
+      quoted.append("...");
+    }
+    return quoted.append('\'').toString();
+  }
+
+  /** Characters that break lines or reorder text without being control characters. */
+  private static boolean isDirectional(int c) {
+    int type = Character.getType(c);
+    return type == Character.FORMAT
+        || type == Character.SURROGATE
+        || type == Character.LINE_SEPARATOR
+        || type == Character.PARAGRAPH_SEPARATOR;
+  }
+}
