@@ -1,5 +1,6 @@
 package dev.sylvester.runner.format;
 
+import java.nio.file.Path;
 import java.util.List;
 import java.util.Set;
 
@@ -27,7 +28,6 @@ import java.util.Set;
  * @param shiftedLogits a masked position p is predicted by row p - 1 (Dream)
  * @param bosId begin-of-sequence token, or -1
  * @param eosIds tokens that end a text; may be empty
- * @param padId padding token, or -1
  * @param maskId mask token of a diffusion model, or -1
  */
 public record ModelConfig(
@@ -52,5 +52,29 @@ public record ModelConfig(
     boolean shiftedLogits,
     int bosId,
     Set<Integer> eosIds,
-    int padId,
-    int maskId) {}
+    int maskId) {
+
+  // Far above any real model, low enough that products of them fit a long.
+  static final int MOST_LAYERS = 1 << 12;
+  static final int MOST_WIDTH = 1 << 20;
+  static final int MOST_HEADS = 1 << 12;
+  static final int MOST_HEAD_DIM = 1 << 10;
+  static final int MOST_VOCAB = 1 << 24;
+  static final int MOST_CONTEXT = 1 << 30;
+
+  /** This, after checks of values against each other that hold for every architecture. */
+  ModelConfig checked(Path file) {
+    if (heads % kvHeads != 0) {
+      throw new ModelFormatException(
+          file, heads + " query heads are not a multiple of " + kvHeads + " key and value heads");
+    }
+    if (headDim % 2 != 0) {
+      throw new ModelFormatException(file, "head dimension " + headDim + " is odd");
+    }
+    if (rope.dims() % 2 != 0 || rope.dims() < 2 || rope.dims() > headDim) {
+      throw new ModelFormatException(
+          file, rope.dims() + " rotated dimensions do not fit head dimension " + headDim);
+    }
+    return this;
+  }
+}

@@ -38,7 +38,14 @@ public sealed interface ModelFile extends AutoCloseable permits GgufFile, Safete
    *
    * @throws ModelFormatException otherwise
    */
-  Tensor require(String name, long... shape);
+  default Tensor require(String name, long... shape) {
+    return find(name)
+        .orElseThrow(
+            () ->
+                new ModelFormatException(
+                    path(), "tensor " + ModelFormatException.quote(name) + " is missing"))
+        .require(shape);
+  }
 
   /** All tensors, in file order. */
   Collection<Tensor> tensors();

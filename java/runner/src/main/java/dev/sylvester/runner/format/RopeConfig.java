@@ -6,7 +6,9 @@ package dev.sylvester.runner.format;
  * @param kind how frequencies are scaled
  * @param dims rotated dimensions of each head; even
  * @param theta the base
- * @param factor the context extension (linear, dynamic NTK, yarn, llama3)
+ * @param factor the context extension (linear, dynamic NTK, yarn, llama3). Dynamic NTK for texts of
+ *     L &gt; originalContext tokens: theta times (factor L / originalContext - (factor - 1)) to the
+ *     power dims / (dims - 2); shorter texts are unscaled
  * @param originalContext context length before the extension (dynamic NTK, yarn, llama3)
  * @param lowFreqFactor llama3
  * @param highFreqFactor llama3
@@ -40,9 +42,69 @@ public record RopeConfig(
     LLAMA3
   }
 
-  /** Unscaled frequencies. */
-  static RopeConfig plain(int dims, double theta, boolean interleaved) {
+  static RopeConfig none(int dims, double theta, float[] factors, boolean interleaved) {
+    return new RopeConfig(Kind.NONE, dims, theta, 0, 0, 0, 0, 0, 0, 1, factors, interleaved);
+  }
+
+  static RopeConfig linear(
+      int dims, double theta, double factor, float[] factors, boolean interleaved) {
+    return new RopeConfig(Kind.LINEAR, dims, theta, factor, 0, 0, 0, 0, 0, 1, factors, interleaved);
+  }
+
+  static RopeConfig dynamicNtk(int dims, double theta, double factor, double originalContext) {
     return new RopeConfig(
-        Kind.NONE, dims, theta, 0, 0, 0, 0, 0, 0, 1, new float[0], interleaved);
+        Kind.DYNAMIC_NTK, dims, theta, factor, originalContext, 0, 0, 0, 0, 1, new float[0], false);
+  }
+
+  static RopeConfig yarn(
+      int dims,
+      double theta,
+      double factor,
+      double originalContext,
+      double betaFast,
+      double betaSlow,
+      double attentionFactor,
+      float[] factors,
+      boolean interleaved) {
+    return new RopeConfig(
+        Kind.YARN,
+        dims,
+        theta,
+        factor,
+        originalContext,
+        0,
+        0,
+        betaFast,
+        betaSlow,
+        attentionFactor,
+        factors,
+        interleaved);
+  }
+
+  static RopeConfig llama3(
+      int dims,
+      double theta,
+      double factor,
+      double originalContext,
+      double lowFreqFactor,
+      double highFreqFactor) {
+    return new RopeConfig(
+        Kind.LLAMA3,
+        dims,
+        theta,
+        factor,
+        originalContext,
+        lowFreqFactor,
+        highFreqFactor,
+        0,
+        0,
+        1,
+        new float[0],
+        false);
+  }
+
+  /** YaRN's factor on cosines and sines, weighted by {@code scale} (Peng et al. 2023, eq. 22). */
+  static double yarnMagnitude(double factor, double scale) {
+    return factor <= 1 ? 1 : 0.1 * scale * Math.log(factor) + 1;
   }
 }

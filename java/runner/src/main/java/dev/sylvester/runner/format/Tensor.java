@@ -17,12 +17,7 @@ import java.util.stream.Collectors;
  * @param data the bytes, row-major; not aligned
  */
 public record Tensor(
-    Path file,
-    String name,
-    String nameInFile,
-    TensorType type,
-    long[] shape,
-    MemorySegment data) {
+    Path file, String name, String nameInFile, TensorType type, long[] shape, MemorySegment data) {
 
   /** The number of elements. */
   public long elements() {
@@ -35,32 +30,28 @@ public record Tensor(
    * @throws ModelFormatException when the kernels cannot compute with the stored type
    */
   public DType dtype() {
-    return type.kernelType()
-        .orElseThrow(
-            () ->
-                new ModelFormatException(
-                    file,
-                    "tensor "
-                        + ModelFormatException.quote(nameInFile)
-                        + " has type "
-                        + type
-                        + ", which is not supported"));
+    return type.kernelType().orElseThrow(() -> error("type " + type + ", which is not supported"));
   }
 
   /** Checks the shape and that the kernels know the type. */
   Tensor require(long... expected) {
     if (!Arrays.equals(shape, expected)) {
-      throw new ModelFormatException(
-          file,
-          "tensor "
-              + ModelFormatException.quote(nameInFile)
-              + " has shape "
-              + shapeText(shape)
-              + ", expected "
-              + shapeText(expected));
+      throw error("shape " + shapeText(shape) + ", expected " + shapeText(expected));
     }
     dtype();
     return this;
+  }
+
+  Tensor requireType(TensorType expected) {
+    if (type != expected) {
+      throw error("type " + type + ", expected " + expected);
+    }
+    return this;
+  }
+
+  private ModelFormatException error(String has) {
+    return new ModelFormatException(
+        file, "tensor " + ModelFormatException.quote(nameInFile) + " has " + has);
   }
 
   static String shapeText(long[] shape) {
