@@ -4,6 +4,7 @@ import static java.nio.ByteOrder.LITTLE_ENDIAN;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.nio.ByteBuffer;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
@@ -19,9 +20,28 @@ final class GgufCursor {
   private final MemorySegment data;
   private long position;
 
+  // What is being read, for messages. Kept apart: building text for every key and tensor would
+  // take longer than reading them.
+  private String kind = "header";
+  private int index = -1;
+  private String name;
+
   GgufCursor(Path file, MemorySegment data) {
     this.file = file;
     this.data = data;
+  }
+
+  /** Errors from now on are about the thing of this number, whose name is not known yet. */
+  void enter(String kind, int index) {
+    this.kind = kind;
+    this.index = index;
+    this.name = null;
+  }
+
+  /** Errors from now on are about the thing of this name. */
+  void enter(String kind, String name) {
+    this.kind = kind;
+    this.name = name;
   }
 
   long position() {
@@ -32,17 +52,17 @@ final class GgufCursor {
     return data.byteSize() - position;
   }
 
-  int readInt(String what) {
-    return data.get(INT, advance(4, what));
+  int readInt() {
+    return data.get(INT, advance(4));
   }
 
-  long readLong(String what) {
-    return data.get(LONG, advance(8, what));
+  long readLong() {
+    return data.get(LONG, advance(8));
   }
 
   /** A count of things that take at least {@code leastBytes} each. */
   long readCount(String what, long leastBytes, long most) {
-    long count = readLong(what);
+    long count = readLong();
     if (count < 0 || count > most || count > remaining() / leastBytes) {
       throw error(
           what + " is " + Long.toUnsignedString(count) + ", with " + remaining() + " bytes left");
@@ -50,8 +70,8 @@ final class GgufCursor {
     return count;
   }
 
-  MemorySegment slice(long bytes, String what) {
-    return data.asSlice(advance(bytes, what), bytes);
+  MemorySegment slice(long bytes) {
+    return data.asSlice(advance(bytes), bytes);
   }
 
   /** What was read since the cursor was at {@code start}. */
@@ -59,45 +79,55 @@ final class GgufCursor {
     return data.asSlice(start, position - start);
   }
 
+  /** Moves past a string and its length, which is returned. */
+  long skipString() {
+    long length = readCount("string length", 1, Long.MAX_VALUE);
+    position += length;
+    return length;
+  }
+
   /** The bytes of a string, its length before it. */
-  MemorySegment readStringBytes(String what) {
-    long length = readLong(what);
-    if (length < 0 || length > remaining()) {
-      throw error(
-          what
-              + " has length "
-              + Long.toUnsignedString(length)
-              + ", with "
-              + remaining()
-              + " bytes left");
-    }
-    return slice(length, what);
+  MemorySegment readStringBytes() {
+    long length = skipString();
+    return data.asSlice(position - length, length);
   }
 
   /** A name of 1 to {@code most} bytes. */
-  String readName(String what, int most) {
-    MemorySegment bytes = readStringBytes(what);
+  String readName(int most) {
+    MemorySegment bytes = readStringBytes();
     if (bytes.byteSize() == 0 || bytes.byteSize() > most) {
-      throw error(what + " has length " + bytes.byteSize() + ", expected 1 to " + most);
+      throw error("name length is " + bytes.byteSize() + ", expected 1 to " + most);
     }
-    return decode(file, bytes, what);
+    return decode(bytes);
   }
 
-  static String decode(Path file, MemorySegment utf8, String what) {
-    try {
-      return StandardCharsets.UTF_8.newDecoder().decode(utf8.asByteBuffer()).toString();
-    } catch (CharacterCodingException e) {
-      throw new ModelFormatException(file, what + " is not UTF-8", e);
+  String decode(MemorySegment utf8) {
+    byte[] bytes = utf8.toArray(ValueLayout.JAVA_BYTE);
+    String text = new String(bytes, StandardCharsets.UTF_8);
+    // Only text with a replacement character may have been malformed: the strict decoder is slow.
+    if (text.indexOf('\uFFFD') >= 0) {
+      try {
+        StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes));
+      } catch (CharacterCodingException e) {
+        throw error("not UTF-8: " + ModelFormatException.quote(text));
+      }
     }
+    return text;
   }
 
   ModelFormatException error(String problem) {
-    return new ModelFormatException(file, problem);
+    String subject = kind;
+    if (name != null) {
+      subject += " " + ModelFormatException.quote(name);
+    } else if (index >= 0) {
+      subject += " " + index;
+    }
+    return new ModelFormatException(file, subject + ": " + problem);
   }
 
-  private long advance(long bytes, String what) {
-    if (bytes < 0 || bytes > remaining()) {
-      throw error("ends inside " + what + ", at byte " + data.byteSize());
+  private long advance(long bytes) {
+    if (bytes > remaining()) {
+      throw error("the file ends here, at byte " + data.byteSize());
     }
     long start = position;
     position += bytes;

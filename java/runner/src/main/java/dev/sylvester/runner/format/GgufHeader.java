@@ -27,106 +27,108 @@ record GgufHeader(int version, GgufMetadata metadata, List<TensorInfo> tensors) 
   private static final int MOST_KEY_BYTES = 256;
   private static final int MOST_NAME_BYTES = 256;
   private static final int MOST_DIMENSIONS = 4;
+  private static final int DEFAULT_ALIGNMENT = 32;
 
   static GgufHeader parse(Path file, MemorySegment data) {
     GgufCursor in = new GgufCursor(file, data);
     if (data.byteSize() < FIXED_BYTES) {
-      throw in.error(data.byteSize() + " bytes long, too short for a GGUF header");
+      throw in.error(data.byteSize() + " bytes are too short for a GGUF file");
     }
-    int magic = in.readInt("the magic");
+    int magic = in.readInt();
     if (magic != MAGIC) {
-      throw in.error(String.format("not a GGUF file: starts with 0x%08x", magic));
+      throw in.error(String.format("magic is 0x%08x, not that of a GGUF file", magic));
     }
-    int version = in.readInt("the version");
+    int version = in.readInt();
     if (version != 2 && version != 3) {
-      boolean swapped = Integer.reverseBytes(version) <= 3 && Integer.reverseBytes(version) > 0;
+      int swapped = Integer.reverseBytes(version);
       throw in.error(
-          swapped
-              ? "big-endian GGUF is not supported"
-              : "GGUF version " + Integer.toUnsignedString(version) + " is not supported");
+          swapped >= 1 && swapped <= 3
+              ? "big-endian files are not supported"
+              : "version " + Integer.toUnsignedString(version) + " is not supported, 2 and 3 are");
     }
-    int tensorCount = (int) in.readCount("the tensor count", LEAST_TENSOR_BYTES, MOST_TENSORS);
-    int pairCount = (int) in.readCount("the metadata count", LEAST_PAIR_BYTES, MOST_PAIRS);
+    int tensorCount = (int) in.readCount("tensor count", LEAST_TENSOR_BYTES, MOST_TENSORS);
+    int pairCount = (int) in.readCount("metadata count", LEAST_PAIR_BYTES, MOST_PAIRS);
     GgufMetadata metadata = new GgufMetadata(file, readPairs(in, pairCount));
-    return new GgufHeader(version, metadata, readTensors(file, in, tensorCount, metadata, data));
+    return new GgufHeader(version, metadata, readTensors(file, in, tensorCount, metadata));
   }
 
   private static Map<String, GgufMetadata.Value> readPairs(GgufCursor in, int count) {
     Map<String, GgufMetadata.Value> pairs = new LinkedHashMap<>();
     for (int i = 0; i < count; i++) {
-      String key = in.readName("metadata key " + i, MOST_KEY_BYTES);
-      String what = "key " + ModelFormatException.quote(key);
-      if (pairs.put(key, readValue(in, what)) != null) {
-        throw in.error(what + " occurs twice");
+      in.enter("metadata key", i);
+      String key = in.readName(MOST_KEY_BYTES);
+      in.enter("key", key);
+      if (pairs.put(key, readValue(in)) != null) {
+        throw in.error("occurs twice");
       }
     }
     return pairs;
   }
 
-  private static GgufMetadata.Value readValue(GgufCursor in, String what) {
-    GgufValueType type = readType(in, what);
+  private static GgufMetadata.Value readValue(GgufCursor in) {
+    GgufValueType type = readType(in);
     return switch (type) {
-      case STRING -> GgufMetadata.Value.scalar(type, in.readStringBytes(what));
-      case ARRAY -> readArray(in, what);
-      default -> GgufMetadata.Value.scalar(type, in.slice(type.bytes, what));
+      case STRING -> GgufMetadata.Value.scalar(type, in.readStringBytes());
+      case ARRAY -> readArray(in);
+      default -> GgufMetadata.Value.scalar(type, in.slice(type.bytes));
     };
   }
 
-  private static GgufMetadata.Value readArray(GgufCursor in, String what) {
-    GgufValueType elementType = readType(in, what);
+  private static GgufMetadata.Value readArray(GgufCursor in) {
+    GgufValueType elementType = readType(in);
     if (elementType == GgufValueType.ARRAY) {
-      throw in.error(what + " is an array of arrays, which is not supported");
+      throw in.error("arrays of arrays are not supported");
     }
     boolean strings = elementType == GgufValueType.STRING;
-    long count =
-        in.readCount("the length of " + what, strings ? 8 : elementType.bytes, Long.MAX_VALUE);
-    if (!strings) {
-      return new GgufMetadata.Value(
-          GgufValueType.ARRAY, elementType, count, in.slice(count * elementType.bytes, what));
-    }
-    // Vocabularies have hundreds of thousands of strings: only their extent is needed now.
+    int leastBytes = strings ? Long.BYTES : elementType.bytes;
+    long count = in.readCount("array length", leastBytes, Long.MAX_VALUE);
     long start = in.position();
-    for (long i = 0; i < count; i++) {
-      in.readStringBytes(what);
+    if (strings) {
+      // A vocabulary has hundreds of thousands of them: only their extent is needed now.
+      for (long i = 0; i < count; i++) {
+        in.skipString();
+      }
+    } else {
+      in.slice(count * elementType.bytes);
     }
     return new GgufMetadata.Value(GgufValueType.ARRAY, elementType, count, in.since(start));
   }
 
-  private static GgufValueType readType(GgufCursor in, String what) {
-    int number = in.readInt(what);
+  private static GgufValueType readType(GgufCursor in) {
+    int number = in.readInt();
     GgufValueType type = GgufValueType.of(number);
     if (type == null) {
-      throw in.error(what + " has value type " + Integer.toUnsignedString(number));
+      throw in.error("unknown value type " + Integer.toUnsignedString(number));
     }
     return type;
   }
 
   private static List<TensorInfo> readTensors(
-      Path file, GgufCursor in, int count, GgufMetadata metadata, MemorySegment data) {
-    long alignment = alignment(in, metadata);
+      Path file, GgufCursor in, int count, GgufMetadata metadata) {
+    long alignment = alignment(metadata);
     List<TensorInfo> relative = new ArrayList<>(count);
     Set<String> names = new HashSet<>();
     for (int i = 0; i < count; i++) {
-      TensorInfo tensor = readTensor(in, i, alignment);
-      if (!names.add(tensor.name())) {
-        throw in.error("tensor " + ModelFormatException.quote(tensor.name()) + " occurs twice");
+      in.enter("tensor", i);
+      String name = in.readName(MOST_NAME_BYTES);
+      in.enter("tensor", name);
+      if (!names.add(name)) {
+        throw in.error("occurs twice");
       }
-      relative.add(tensor);
+      relative.add(readTensor(in, name, alignment));
     }
     // Cannot overflow: a position is at most the file's size, an alignment at most 2^31.
     long start = (in.position() + alignment - 1) / alignment * alignment;
-    long available = Math.max(0, data.byteSize() - start);
+    long available = Math.max(0, in.position() + in.remaining() - start);
     List<TensorInfo> tensors = new ArrayList<>(count);
     for (TensorInfo tensor : relative) {
+      in.enter("tensor", tensor.name());
       if (tensor.offset() > available || tensor.bytes() > available - tensor.offset()) {
         throw in.error(
-            "tensor "
-                + ModelFormatException.quote(tensor.name())
-                + " of "
-                + tensor.bytes()
+            tensor.bytes()
                 + " bytes at offset "
                 + tensor.offset()
-                + " ends beyond the file, whose data section has "
+                + " end beyond the data section of "
                 + available
                 + " bytes");
       }
@@ -136,48 +138,42 @@ record GgufHeader(int version, GgufMetadata metadata, List<TensorInfo> tensors) 
     return tensors;
   }
 
-  private static long alignment(GgufCursor in, GgufMetadata metadata) {
-    long alignment = metadata.integer("general.alignment").orElse(32);
+  private static long alignment(GgufMetadata metadata) {
+    String key = "general.alignment";
+    long alignment = metadata.integer(key).orElse(DEFAULT_ALIGNMENT);
     if (alignment <= 0 || alignment > 1L << 31 || Long.bitCount(alignment) != 1) {
-      throw in.error("key 'general.alignment' is " + alignment + ", expected a power of two");
+      throw metadata.unexpected(key, alignment, "a power of two");
     }
     return alignment;
   }
 
   /** One tensor, its offset counted from the data section. */
-  private static TensorInfo readTensor(GgufCursor in, int index, long alignment) {
-    String name = in.readName("the name of tensor " + index, MOST_NAME_BYTES);
-    String what = "tensor " + ModelFormatException.quote(name);
-    int dimensions = in.readInt(what);
+  private static TensorInfo readTensor(GgufCursor in, String name, long alignment) {
+    int dimensions = in.readInt();
     if (dimensions < 1 || dimensions > MOST_DIMENSIONS) {
       throw in.error(
-          what + " has " + Integer.toUnsignedString(dimensions) + " dimensions, expected 1 to 4");
+          Integer.toUnsignedString(dimensions) + " dimensions, expected 1 to " + MOST_DIMENSIONS);
     }
     long[] shape = new long[dimensions];
     for (int i = dimensions - 1; i >= 0; i--) {
-      shape[i] = in.readLong(what);
+      shape[i] = in.readLong();
       if (shape[i] <= 0) {
-        throw in.error(what + " has a dimension of " + Long.toUnsignedString(shape[i]));
+        throw in.error("dimension " + Long.toUnsignedString(shape[i]));
       }
     }
-    int number = in.readInt(what);
+    int number = in.readInt();
     TensorType type = TensorType.ofGgml(number);
     if (type == null) {
-      throw in.error(what + " has unknown type " + Integer.toUnsignedString(number));
+      throw in.error("unknown tensor type " + Integer.toUnsignedString(number));
     }
     long bytes = TensorInfo.bytes(type, shape);
     if (bytes < 0) {
-      throw in.error(
-          what + " has shape " + Tensor.shapeText(shape) + ", which type " + type + " cannot have");
+      throw in.error("shape " + Tensor.shapeText(shape) + " is impossible for type " + type);
     }
-    long offset = in.readLong(what);
+    long offset = in.readLong();
     if (offset < 0 || offset % alignment != 0) {
       throw in.error(
-          what
-              + " has offset "
-              + Long.toUnsignedString(offset)
-              + ", expected a multiple of "
-              + alignment);
+          "offset " + Long.toUnsignedString(offset) + ", expected a multiple of " + alignment);
     }
     return new TensorInfo(name, type, shape, offset, bytes);
   }

@@ -93,7 +93,12 @@ public final class GgufMetadata extends Settings {
     if (value.type != GgufValueType.STRING) {
       throw unexpected(key, value.typeName(), "a string");
     }
-    return Optional.of(decode(key, value.data));
+    if (value.data.byteSize() > MOST_STRING_BYTES) {
+      throw unexpected(key, value.data.byteSize() + " bytes long", "at most " + MOST_STRING_BYTES);
+    }
+    GgufCursor in = new GgufCursor(file(), value.data);
+    in.enter("key", key);
+    return Optional.of(in.decode(value.data));
   }
 
   /** An array of strings; empty when the key is absent. */
@@ -108,8 +113,9 @@ public final class GgufMetadata extends Settings {
     int count = checkedCount(key, value);
     List<String> strings = new ArrayList<>(count);
     GgufCursor in = new GgufCursor(file(), value.data);
+    in.enter("key", key);
     for (int i = 0; i < count; i++) {
-      strings.add(decode(key, in.readStringBytes(key)));
+      strings.add(in.decode(in.readStringBytes()));
     }
     return strings;
   }
@@ -165,13 +171,6 @@ public final class GgufMetadata extends Settings {
           "at most " + MOST_ELEMENTS + " and " + MOST_ARRAY_BYTES);
     }
     return (int) count;
-  }
-
-  private String decode(String key, MemorySegment bytes) {
-    if (bytes.byteSize() > MOST_STRING_BYTES) {
-      throw unexpected(key, bytes.byteSize() + " bytes long", "at most " + MOST_STRING_BYTES);
-    }
-    return GgufCursor.decode(file(), bytes, "key " + ModelFormatException.quote(key));
   }
 
   private long integerAt(String key, Value value, GgufValueType type, long index) {
