@@ -1,0 +1,120 @@
+package dev.sylvester.kernels;
+
+import java.lang.foreign.MemorySegment;
+
+/**
+ * Checks that no native call reads or writes outside its segments. Meaning of values and shapes is
+ * checked by the native function; here only what it cannot know: where a segment ends and whether
+ * it may be written.
+ */
+final class Args {
+  private Args() {}
+
+  /** The segment is native and holds at least {@code bytes} bytes. */
+  static void input(String function, String name, MemorySegment segment, long bytes) {
+    if (segment == null) {
+      throw new SylvesterException(Status.NULL_ARGUMENT, function + ": " + name + " is null");
+    }
+    if (!segment.isNative()) {
+      throw new SylvesterException(
+          Status.BAD_VALUE,
+          function + ": " + name + " is on the Java heap; allocate it in an Arena");
+    }
+    if (segment.byteSize() < bytes) {
+      throw new SylvesterException(
+          Status.BAD_SHAPE,
+          function
+              + ": "
+              + name
+              + " has "
+              + segment.byteSize()
+              + " bytes, the shape needs "
+              + bytes);
+    }
+  }
+
+  /** As {@link #input}, and may be written. */
+  static void output(String function, String name, MemorySegment segment, long bytes) {
+    input(function, name, segment, bytes);
+    if (segment.isReadOnly()) {
+      throw new SylvesterException(Status.BAD_VALUE, function + ": " + name + " is read-only");
+    }
+  }
+
+  /** Bytes of rows of cols floats, from the first to one past the last. */
+  static long floats(String function, String name, long rows, long cols, long stride) {
+    return extent(function, name, rows, cols, stride, Float.BYTES);
+  }
+
+  /** Bytes of rows of cols elements, from the first to one past the last. */
+  static long extent(
+      String function, String name, long rows, long cols, long stride, long elementBytes) {
+    if (rows < 0 || cols < 0 || stride < 0) {
+      throw shape(function, name, rows, cols, stride);
+    }
+    if (rows == 0) {
+      return 0;
+    }
+    long last = (rows - 1) * stride;
+    long elements = last + cols;
+    if (Math.multiplyHigh(rows - 1, stride) != 0
+        || last < 0
+        || elements < 0
+        || elements > Long.MAX_VALUE / elementBytes) {
+      throw shape(function, name, rows, cols, stride);
+    }
+    return elements * elementBytes;
+  }
+
+  /** a * b of sizes that are not negative. */
+  static long product(String function, String name, long a, long b) {
+    if (a < 0 || b < 0 || Math.multiplyHigh(a, b) != 0 || a * b < 0) {
+      throw new SylvesterException(
+          Status.BAD_SHAPE, function + ": " + name + " has impossible shape: " + a + " x " + b);
+    }
+    return a * b;
+  }
+
+  /** The segment, or NULL for an argument that may be missing. */
+  static MemorySegment optional(String function, String name, MemorySegment segment, long bytes) {
+    if (segment == null) {
+      return MemorySegment.NULL;
+    }
+    input(function, name, segment, bytes);
+    return segment;
+  }
+
+  /** A segment of count elements, or NULL for none. */
+  static MemorySegment counted(
+      String function, String name, MemorySegment segment, long count, long elementBytes) {
+    if (segment == null && count == 0) {
+      return MemorySegment.NULL;
+    }
+    input(function, name, segment, product(function, name, count, elementBytes));
+    return segment;
+  }
+
+  /** The value is in low..high. */
+  static void range(String function, String name, long value, long low, long high) {
+    if (value < low || value > high) {
+      throw new SylvesterException(
+          Status.BAD_VALUE,
+          function + ": " + name + " is " + value + ", must be " + low + ".." + high);
+    }
+  }
+
+  private static SylvesterException shape(
+      String function, String name, long rows, long cols, long stride) {
+    return new SylvesterException(
+        Status.BAD_SHAPE,
+        function
+            + ": "
+            + name
+            + " has impossible shape: "
+            + rows
+            + " rows of "
+            + cols
+            + ", stride "
+            + stride);
+  }
+}
