@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from gguf import GGUFReader, quants
+from gguf import GGMLQuantizationType, GGUFReader, quants
 from transformers import LlamaConfig, LlamaForCausalLM
 
 BLOCK = {
@@ -10,6 +10,7 @@ BLOCK = {
     "attn_output": "self_attn.o_proj", "attn_q_norm": "self_attn.q_norm", "attn_k_norm": "self_attn.k_norm",
     "ffn_norm": "post_attention_layernorm", "ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj", "ffn_down": "mlp.down_proj",
 }
+_FLOATS = {GGMLQuantizationType.F32, GGMLQuantizationType.F16, GGMLQuantizationType.BF16}
 TOP = {"token_embd": "model.embed_tokens", "output_norm": "model.norm", "output": "lm_head"}
 
 
@@ -65,3 +66,16 @@ def load_llama(path, dtype):
     if config.tie_word_embeddings:
         types["lm_head.weight"] = types["model.embed_tokens.weight"]
     return model, types
+
+
+def round_to_int8(x):
+    """As nn.h: d = max|x| / 127 in float32 over 32 values, q = round-half-even(x / d)."""
+    blocks = x.float().unflatten(-1, (-1, 32))
+    d = blocks.abs().amax(-1, keepdim=True) / 127
+    return torch.where(d > 0, torch.round(blocks / d) * d.double(), 0.0).flatten(-2).to(x.dtype)
+
+
+def round_activations(model, types):
+    for name, module in model.named_modules():
+        if isinstance(module, torch.nn.Linear) and types[f"{name}.weight"] not in _FLOATS:
+            module.register_forward_pre_hook(lambda _, inputs: (round_to_int8(inputs[0]),))

@@ -21,7 +21,6 @@ import kquants
 import reference
 import tiny
 
-FLOATS = {T.F32, T.F16, T.BF16}
 OUT = reference.GOLDEN / "gguf"
 
 
@@ -88,19 +87,6 @@ MIXED = {
 }
 
 
-def round_to_int8(x):
-    """As nn.h: d = max|x| / 127 in float32 over 32 values, q = round-half-even(x / d)."""
-    blocks = x.float().unflatten(-1, (-1, 32))
-    d = blocks.abs().amax(-1, keepdim=True) / 127
-    return torch.where(d > 0, torch.round(blocks / d) * d.double(), 0.0).flatten(-2).to(x.dtype)
-
-
-def round_activations(model, types):
-    for name, module in model.named_modules():
-        if isinstance(module, torch.nn.Linear) and types[f"{name}.weight"] not in FLOATS:
-            module.register_forward_pre_hook(lambda _, inputs: (round_to_int8(inputs[0]),))
-
-
 def make_mixed(name, seed):
     fields, types = MIXED[name]
     config = LlamaConfig(vocab_size=len(tiny.VOCABULARY), max_position_embeddings=128, rms_norm_eps=1e-5, **fields)
@@ -116,7 +102,7 @@ def make_mixed(name, seed):
     model, loaded_types = gguf_model.load_llama(path, torch.float64)
     want = reference.logits(model, tokens)
     float32_error = reference.row_error(reference.logits(gguf_model.load_llama(path, torch.float32)[0], tokens), want)
-    round_activations(model, loaded_types)
+    gguf_model.round_activations(model, loaded_types)
     int8 = reference.logits(model, tokens)
     reference.write_logits(OUT / f"{name}.int8.f32", int8)
     notes = {"seed": seed, "float32_error": float32_error, "int8_logits": f"{name}.int8.f32",
