@@ -10,16 +10,18 @@ public final class ModelFormatException extends RuntimeException {
   private static final long serialVersionUID = 1L;
   private static final int QUOTED_LENGTH = 80;
 
-  ModelFormatException(Path file, String problem) {
+  /** A problem of a file, one line, values from the file quoted. */
+  public ModelFormatException(Path file, String problem) {
     super(file + ": " + problem);
   }
 
-  ModelFormatException(Path file, String problem, Throwable cause) {
+  /** A problem of a file found by other code. */
+  public ModelFormatException(Path file, String problem, Throwable cause) {
     super(file + ": " + problem, cause);
   }
 
   /** Text from a file, made safe for one line of a terminal. */
-  static String quote(String text) {
+  public static String quote(String text) {
     StringBuilder quoted = new StringBuilder("'");
     text.codePoints()
         .limit(QUOTED_LENGTH)
