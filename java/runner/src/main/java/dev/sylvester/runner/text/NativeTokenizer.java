@@ -1,5 +1,6 @@
 package dev.sylvester.runner.text;
 
+import ai.djl.huggingface.tokenizers.jni.LibUtils;
 import ai.djl.huggingface.tokenizers.jni.TokenizersLibrary;
 import dev.sylvester.runner.hub.ModelCache;
 import java.util.concurrent.locks.ReadWriteLock;
@@ -25,6 +26,8 @@ final class NativeTokenizer implements AutoCloseable {
    * @throws RuntimeException if the library refuses it
    */
   NativeTokenizer(String json) {
+    // Loads the library on first use, or says why it could not.
+    LibUtils.checkStatus();
     TokenizersLibrary library = TokenizersLibrary.LIB;
     handle = library.createTokenizerFromString(json);
     library.disablePadding(handle);
