@@ -27,6 +27,8 @@ public record NativeLibrary(SymbolLookup symbols, Path path, List<String> refuse
   /** SYL_ABI_VERSION of the headers that the Java code was generated from. */
   static final int ABI_VERSION = 1;
 
+  private static final int RTLD_LAZY = 1;
+
   @SuppressWarnings("restricted")
   private static final FunctionDescriptor TEXT_FUNCTION =
       FunctionDescriptor.of(
@@ -80,7 +82,7 @@ public record NativeLibrary(SymbolLookup symbols, Path path, List<String> refuse
     } catch (IllegalArgumentException e) {
       throw new RefusedException(linkerError(path));
     }
-    int version = (int) call(symbols, "syl_abi_version", FunctionDescriptor.of(JAVA_INT));
+    int version = (int) call(function(symbols, "syl_abi_version", FunctionDescriptor.of(JAVA_INT)));
     if (version != ABI_VERSION) {
       throw new RefusedException(
           "its ABI version is %d, this Java code needs %d; use a library and a jar of the same release"
@@ -103,9 +105,11 @@ public record NativeLibrary(SymbolLookup symbols, Path path, List<String> refuse
     }
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment name = arena.allocateFrom(tier.strip());
-      FunctionDescriptor force = FunctionDescriptor.of(JAVA_INT, ADDRESS);
-      if ((int) call(symbols, "syl_tier_force", force, name) != 0) {
-        MemorySegment error = (MemorySegment) call(symbols, "syl_last_error", TEXT_FUNCTION);
+      MethodHandle force =
+          function(symbols, "syl_tier_force", FunctionDescriptor.of(JAVA_INT, ADDRESS));
+      MethodHandle lastError = function(symbols, "syl_last_error", TEXT_FUNCTION);
+      if ((int) call(force, name) != 0) {
+        MemorySegment error = (MemorySegment) call(lastError);
         throw new UnsatisfiedLinkError(source + ": " + error.getString(0));
       }
     } catch (RefusedException e) {
@@ -113,16 +117,16 @@ public record NativeLibrary(SymbolLookup symbols, Path path, List<String> refuse
     }
   }
 
-  /**
-   * What the dynamic linker says about a file it does not open; the virtual machine keeps that to
-   * itself.
-   */
+  /** What the dynamic linker says about a file it does not open; the virtual machine keeps that to itself. */
   private static String linkerError(Path path) {
     SymbolLookup system = Linker.nativeLinker().defaultLookup();
     try (Arena arena = Arena.ofConfined()) {
-      FunctionDescriptor open = FunctionDescriptor.of(ADDRESS, ADDRESS, JAVA_INT);
-      call(system, "dlopen", open, arena.allocateFrom(path.toString()), 1);
-      MemorySegment text = (MemorySegment) call(system, "dlerror", TEXT_FUNCTION);
+      MethodHandle open =
+          function(system, "dlopen", FunctionDescriptor.of(ADDRESS, ADDRESS, JAVA_INT));
+      MethodHandle error = function(system, "dlerror", TEXT_FUNCTION);
+      call(error); // linked now: symbol lookups in between would replace the text
+      call(open, arena.allocateFrom(path.toString()), RTLD_LAZY);
+      MemorySegment text = (MemorySegment) call(error);
       return text.equals(MemorySegment.NULL) ? "it cannot be opened" : text.getString(0);
     } catch (RefusedException e) {
       return "it cannot be opened";
@@ -130,14 +134,16 @@ public record NativeLibrary(SymbolLookup symbols, Path path, List<String> refuse
   }
 
   @SuppressWarnings("restricted")
-  private static Object call(
-      SymbolLookup symbols, String name, FunctionDescriptor descriptor, Object... arguments)
-      throws RefusedException {
-    MemorySegment function =
+  private static MethodHandle function(
+      SymbolLookup symbols, String name, FunctionDescriptor descriptor) throws RefusedException {
+    MemorySegment address =
         symbols.find(name).orElseThrow(() -> new RefusedException("it has no function " + name));
-    MethodHandle handle = Linker.nativeLinker().downcallHandle(function, descriptor);
+    return Linker.nativeLinker().downcallHandle(address, descriptor);
+  }
+
+  private static Object call(MethodHandle function, Object... arguments) {
     try {
-      return handle.invokeWithArguments(arguments);
+      return function.invokeWithArguments(arguments);
     } catch (RuntimeException | Error e) {
       throw e;
     } catch (Throwable e) {
