@@ -1,12 +1,9 @@
 package dev.sylvester.runner.text;
 
-import com.fasterxml.jackson.core.JsonFactory;
-import com.fasterxml.jackson.core.JsonGenerator;
 import dev.sylvester.runner.format.ModelFormatException;
-import java.io.IOException;
-import java.io.StringWriter;
-import java.io.UncheckedIOException;
+import java.util.List;
 import java.util.OptionalInt;
+import java.util.StringJoiner;
 
 /**
  * Writes the tokenizer.json that a GGUF vocabulary amounts to.
@@ -15,186 +12,167 @@ import java.util.OptionalInt;
  * them are found in any text before it is cut into words.
  */
 final class GgufTokenizerJson {
-  private static final String BYTE_LEVEL =
-      """
-      {"type":"ByteLevel","add_prefix_space":false,"trim_offsets":false,"use_regex":false}""";
-  private static final String PREPEND_SPACE =
-      """
-      {"type":"Prepend","prepend":"▁"}""";
-  private static final String REPLACE_SPACES =
-      """
-      {"type":"Replace","pattern":{"String":" "},"content":"▁"}""";
-
+  // Written by hand: a JSON library takes as long to warm up as everything else takes together.
+  private final StringBuilder json = new StringBuilder(1 << 21);
   private final GgufVocabulary vocabulary;
-  private final JsonGenerator json;
+  private final List<String> tokens;
 
-  private GgufTokenizerJson(GgufVocabulary vocabulary, JsonGenerator json) {
+  private GgufTokenizerJson(GgufVocabulary vocabulary) {
     this.vocabulary = vocabulary;
-    this.json = json;
+    this.tokens = vocabulary.tokens();
   }
 
   /**
    * @throws ModelFormatException if the vocabulary is of a kind unknown here
    */
   static String of(GgufVocabulary vocabulary) {
-    StringWriter text = new StringWriter(1 << 20);
-    try (JsonGenerator json = new JsonFactory().createGenerator(text)) {
-      new GgufTokenizerJson(vocabulary, json).write();
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
-    }
-    return text.toString();
+    GgufTokenizerJson writer = new GgufTokenizerJson(vocabulary);
+    writer.write();
+    return writer.json.toString();
   }
 
-  private void write() throws IOException {
-    json.writeStartObject();
-    json.writeStringField("version", "1.0");
+  private void write() {
+    json.append("{\"version\":\"1.0\",\"added_tokens\":[");
     writeAddedTokens();
+    json.append("]");
     switch (vocabulary.spelling()) {
       case BYTE_LEVEL -> writeByteLevel();
       case SENTENCE_PIECE -> writeSentencePiece();
     }
-    json.writeEndObject();
+    json.append('}');
   }
 
-  private void writeAddedTokens() throws IOException {
-    json.writeArrayFieldStart("added_tokens");
-    for (int id = 0; id < vocabulary.tokens().size(); id++) {
+  private void writeAddedTokens() {
+    for (int id = 0; id < tokens.size(); id++) {
       if (vocabulary.isAdded(id)) {
-        json.writeStartObject();
-        json.writeNumberField("id", id);
-        json.writeStringField("content", vocabulary.tokens().get(id));
-        json.writeBooleanField("single_word", false);
-        json.writeBooleanField("lstrip", false);
-        json.writeBooleanField("rstrip", false);
-        json.writeBooleanField("normalized", false);
-        json.writeBooleanField("special", vocabulary.isSpecial(id));
-        json.writeEndObject();
+        json.append("{\"id\":").append(id).append(",\"content\":");
+        quote(tokens.get(id));
+        json.append(
+            ",\"single_word\":false,\"lstrip\":false,\"rstrip\":false,\"normalized\":false");
+        json.append(",\"special\":").append(vocabulary.isSpecial(id)).append("},");
       }
     }
-    json.writeEndArray();
+    dropComma();
   }
 
-  private void writeByteLevel() throws IOException {
+  private void writeByteLevel() {
     PreTokenizer pre = vocabulary.preTokenizer();
     if (pre.composes()) {
-      writeRaw("normalizer", "{\"type\":\"NFC\"}");
+      json.append(",\"normalizer\":{\"type\":\"NFC\"}");
     }
-    json.writeObjectFieldStart("pre_tokenizer");
-    json.writeStringField("type", "Sequence");
-    json.writeArrayFieldStart("pretokenizers");
+    json.append(",\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[");
     for (String expression : pre.expressions) {
-      json.writeStartObject();
-      json.writeStringField("type", "Split");
-      json.writeObjectFieldStart("pattern");
-      json.writeStringField("Regex", expression);
-      json.writeEndObject();
-      json.writeStringField("behavior", "Isolated");
-      json.writeBooleanField("invert", false);
-      json.writeEndObject();
+      json.append("{\"type\":\"Split\",\"behavior\":\"Isolated\",\"invert\":false");
+      json.append(",\"pattern\":{\"Regex\":");
+      quote(expression);
+      json.append("}},");
     }
-    json.writeRawValue(BYTE_LEVEL);
-    json.writeEndArray();
-    json.writeEndObject();
+    json.append("{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":false");
+    json.append(",\"use_regex\":false}]}");
     writePostProcessor(pre.addsBos());
 
-    json.writeObjectFieldStart("model");
-    json.writeStringField("type", "BPE");
-    json.writeBooleanField("ignore_merges", pre.ignoresMerges());
+    json.append(",\"model\":{\"type\":\"BPE\",\"ignore_merges\":").append(pre.ignoresMerges());
     writeVocabulary();
-    json.writeArrayFieldStart("merges");
+    json.append(",\"merges\":[");
     for (String merge : vocabulary.merges()) {
-      json.writeString(merge);
+      quote(merge);
+      json.append(',');
     }
-    json.writeEndArray();
-    json.writeEndObject();
+    dropComma();
+    json.append("]}");
   }
 
-  private void writeSentencePiece() throws IOException {
-    boolean prepend = vocabulary.addSpacePrefix().orElse(true);
-    writeRaw(
-        "normalizer",
-        "{\"type\":\"Sequence\",\"normalizers\":["
-            + (prepend ? PREPEND_SPACE + "," : "")
-            + REPLACE_SPACES
-            + "]}");
+  private void writeSentencePiece() {
+    json.append(",\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[");
+    if (vocabulary.addsSpacePrefix()) {
+      json.append("{\"type\":\"Prepend\",\"prepend\":\"▁\"},");
+    }
+    json.append("{\"type\":\"Replace\",\"pattern\":{\"String\":\" \"},\"content\":\"▁\"}]}");
     writePostProcessor(true);
 
-    json.writeObjectFieldStart("model");
-    json.writeStringField("type", "BPE");
+    json.append(",\"model\":{\"type\":\"BPE\",\"byte_fallback\":true,\"fuse_unk\":true");
     if (vocabulary.unk().isPresent()) {
-      json.writeStringField("unk_token", vocabulary.tokens().get(vocabulary.unk().getAsInt()));
+      json.append(",\"unk_token\":");
+      quote(tokens.get(vocabulary.unk().getAsInt()));
     }
-    json.writeBooleanField("fuse_unk", true);
-    json.writeBooleanField("byte_fallback", true);
     writeVocabulary();
-    json.writeArrayFieldStart("merges");
+    json.append(",\"merges\":[");
     for (SentencePieceMerges.Merge merge : SentencePieceMerges.of(vocabulary)) {
-      json.writeStartArray();
-      json.writeString(merge.left());
-      json.writeString(merge.right());
-      json.writeEndArray();
+      json.append('[');
+      quote(merge.left());
+      json.append(',');
+      quote(merge.right());
+      json.append("],");
     }
-    json.writeEndArray();
-    json.writeEndObject();
+    dropComma();
+    json.append("]}");
   }
 
-  private void writeVocabulary() throws IOException {
-    json.writeObjectFieldStart("vocab");
-    for (int id = 0; id < vocabulary.tokens().size(); id++) {
-      json.writeNumberField(vocabulary.tokens().get(id), id);
+  private void writeVocabulary() {
+    json.append(",\"vocab\":{");
+    for (int id = 0; id < tokens.size(); id++) {
+      quote(tokens.get(id));
+      json.append(':').append(id).append(',');
     }
-    json.writeEndObject();
+    dropComma();
+    json.append('}');
   }
 
-  private void writePostProcessor(boolean addsBos) throws IOException {
-    boolean bos = vocabulary.addBos().orElse(addsBos && vocabulary.bos().isPresent());
+  private void writePostProcessor(boolean addsBosOtherwise) {
+    boolean bos = vocabulary.addBos().orElse(addsBosOtherwise && vocabulary.bos().isPresent());
     boolean eos = vocabulary.addEos().orElse(false);
     if (!bos && !eos) {
       return;
     }
-    json.writeObjectFieldStart("post_processor");
-    json.writeStringField("type", "TemplateProcessing");
-    json.writeArrayFieldStart("single");
+    StringJoiner single = new StringJoiner(",");
+    StringJoiner special = new StringJoiner(",");
     if (bos) {
-      writeRawSpecial("bos");
+      single.add("{\"SpecialToken\":{\"id\":\"bos\",\"type_id\":0}}");
+      special.add(specialToken("bos", vocabulary.bos()));
     }
-    json.writeRawValue("{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}");
+    single.add("{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}");
     if (eos) {
-      writeRawSpecial("eos");
+      single.add("{\"SpecialToken\":{\"id\":\"eos\",\"type_id\":0}}");
+      special.add(specialToken("eos", vocabulary.eos()));
     }
-    json.writeEndArray();
-    json.writeArrayFieldStart("pair");
-    json.writeRawValue("{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}");
-    json.writeRawValue("{\"Sequence\":{\"id\":\"B\",\"type_id\":1}}");
-    json.writeEndArray();
-    json.writeObjectFieldStart("special_tokens");
-    if (bos) {
-      writeSpecialIds("bos", vocabulary.bos());
-    }
-    if (eos) {
-      writeSpecialIds("eos", vocabulary.eos());
-    }
-    json.writeEndObject();
-    json.writeEndObject();
+    json.append(",\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[");
+    json.append(single).append("],\"pair\":[{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}");
+    json.append(",{\"Sequence\":{\"id\":\"B\",\"type_id\":1}}],\"special_tokens\":{");
+    json.append(special).append("}}");
   }
 
-  private void writeRawSpecial(String name) throws IOException {
-    json.writeRawValue("{\"SpecialToken\":{\"id\":\"" + name + "\",\"type_id\":0}}");
+  private String specialToken(String name, OptionalInt id) {
+    if (id.isEmpty()) {
+      throw new ModelFormatException(
+          vocabulary.file(),
+          "key 'tokenizer.ggml." + name + "_token_id' is missing, but texts are to have one");
+    }
+    return "\"%s\":{\"id\":\"%s\",\"ids\":[%d],\"tokens\":[\"%s\"]}"
+        .formatted(name, name, id.getAsInt(), name);
   }
 
-  private void writeSpecialIds(String name, OptionalInt id) throws IOException {
-    int token =
-        id.orElseThrow(
-            () ->
-                new ModelFormatException(
-                    vocabulary.file(),
-                    "key 'tokenizer.ggml." + name + "_token_id' is missing, but add_" + name + "_token is true"));
-    writeRaw(name, "{\"id\":\"" + name + "\",\"ids\":[" + token + "],\"tokens\":[\"" + name + "\"]}");
+  private void dropComma() {
+    int last = json.length() - 1;
+    if (json.charAt(last) == ',') {
+      json.setLength(last);
+    }
   }
 
-  private void writeRaw(String field, String value) throws IOException {
-    json.writeFieldName(field);
-    json.writeRawValue(value);
+  private void quote(String text) {
+    json.append('"');
+    int from = 0;
+    for (int i = 0; i < text.length(); i++) {
+      char c = text.charAt(i);
+      if (c < ' ' || c == '"' || c == '\\') {
+        json.append(text, from, i);
+        from = i + 1;
+        if (c < ' ') {
+          json.append(c < 16 ? "\\u000" : "\\u001").append(Character.forDigit(c & 15, 16));
+        } else {
+          json.append('\\').append(c);
+        }
+      }
+    }
+    json.append(text, from, text.length()).append('"');
   }
 }

@@ -150,6 +150,10 @@ public record GgufVocabulary(
     return type(token) == TokenType.CONTROL || type(token) == TokenType.UNKNOWN;
   }
 
+  boolean addsSpacePrefix() {
+    return addSpacePrefix.orElse(true);
+  }
+
   TokenTable table() {
     BitSet added = new BitSet();
     BitSet special = new BitSet();
@@ -158,7 +162,7 @@ public record GgufVocabulary(
       special.set(id, isSpecial(id));
     }
     Spelling spelling = spelling();
-    boolean stripsSpace = spelling == Spelling.SENTENCE_PIECE && addSpacePrefix.orElse(true);
+    boolean stripsSpace = spelling == Spelling.SENTENCE_PIECE && addsSpacePrefix();
     return new TokenTable(
         tokens.toArray(String[]::new), added, special, spelling, stripsSpace);
   }

@@ -1,8 +1,6 @@
 package dev.sylvester.runner.text;
 
-import ai.djl.huggingface.tokenizers.jni.LibUtils;
 import ai.djl.huggingface.tokenizers.jni.TokenizersLibrary;
-import dev.sylvester.runner.hub.ModelCache;
 import java.util.concurrent.locks.ReadWriteLock;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
 
@@ -11,13 +9,6 @@ import java.util.concurrent.locks.ReentrantReadWriteLock;
  * load an engine and know of a network. Any number of threads may encode.
  */
 final class NativeTokenizer implements AutoCloseable {
-  static {
-    // Before DJL looks: no download whatever graphics card it finds, and a folder of ours for the
-    // library that it unpacks.
-    setIfAbsent("ai.djl.offline", "true");
-    setIfAbsent("ENGINE_CACHE_DIR", ModelCache.root().resolve("djl").toString());
-  }
-
   private final ReadWriteLock lock = new ReentrantReadWriteLock();
   private long handle;
 
@@ -26,9 +17,7 @@ final class NativeTokenizer implements AutoCloseable {
    * @throws RuntimeException if the library refuses it
    */
   NativeTokenizer(String json) {
-    // Loads the library on first use, or says why it could not.
-    LibUtils.checkStatus();
-    TokenizersLibrary library = TokenizersLibrary.LIB;
+    TokenizersLibrary library = TokenizersBinding.get();
     handle = library.createTokenizerFromString(json);
     library.disablePadding(handle);
     library.disableTruncation(handle);
@@ -40,7 +29,7 @@ final class NativeTokenizer implements AutoCloseable {
       if (handle == 0) {
         throw new IllegalStateException("the tokenizer is closed");
       }
-      TokenizersLibrary library = TokenizersLibrary.LIB;
+      TokenizersLibrary library = TokenizersBinding.get();
       long encoding = library.encode(handle, wellFormed(text), addSpecial);
       try {
         long[] ids = library.getTokenIds(encoding);
@@ -62,7 +51,7 @@ final class NativeTokenizer implements AutoCloseable {
     lock.writeLock().lock();
     try {
       if (handle != 0) {
-        TokenizersLibrary.LIB.deleteTokenizer(handle);
+        TokenizersBinding.get().deleteTokenizer(handle);
         handle = 0;
       }
     } finally {
@@ -83,11 +72,5 @@ final class NativeTokenizer implements AutoCloseable {
       i += Character.charCount(c);
     }
     return text;
-  }
-
-  private static void setIfAbsent(String name, String value) {
-    if (System.getProperty(name) == null && System.getenv(name) == null) {
-      System.setProperty(name, value);
-    }
   }
 }

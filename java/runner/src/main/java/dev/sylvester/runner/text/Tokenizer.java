@@ -1,12 +1,10 @@
 package dev.sylvester.runner.text;
 
-import com.fasterxml.jackson.databind.JsonNode;
 import dev.sylvester.runner.format.ModelFormatException;
 import java.nio.file.Path;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
-import java.util.TreeSet;
 
 /**
  * Text to tokens and back, as the model's own tokenizer does it.
