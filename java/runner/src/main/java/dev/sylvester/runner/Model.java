@@ -1,0 +1,202 @@
+package dev.sylvester.runner;
+
+import dev.sylvester.kernels.ThreadPool;
+import dev.sylvester.runner.format.GgufFile;
+import dev.sylvester.runner.format.ModelConfig;
+import dev.sylvester.runner.format.ModelFile;
+import dev.sylvester.runner.format.RopeConfig;
+import dev.sylvester.runner.format.SafetensorsFolder;
+import dev.sylvester.runner.format.Tensor;
+import dev.sylvester.runner.hub.Catalog;
+import dev.sylvester.runner.layers.Evaluator;
+import dev.sylvester.runner.layers.LazyArena;
+import dev.sylvester.runner.layers.Weights;
+import dev.sylvester.runner.text.GgufVocabulary;
+import dev.sylvester.runner.text.Tokenizer;
+import java.lang.foreign.Arena;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.stream.Collectors;
+
+/**
+ * An open model: weights, tokenizer and threads. Thread-safe; everything it holds outside the heap
+ * is freed by {@link #close}.
+ *
+ * <pre>{@code
+ * try (Model model = Model.load("gsm-mini", ModelOptions.defaults());
+ *     Session session = model.newSession()) {
+ *   int[] prompt = model.tokenizer().encode("Ann has 3 coins. ...", true);
+ *   System.out.println(session.generate(GenerationRequest.of(model, prompt, 128)).text());
+ * }
+ * }</pre>
+ */
+public final class Model implements AutoCloseable {
+  private final ModelFile file;
+  private final ModelOptions options;
+  private final int context;
+  private final Tokenizer tokenizer;
+  private final Arena arena;
+  private final ThreadPool pool;
+  private final Weights weights;
+  private final Set<Session> sessions = Collections.synchronizedSet(new HashSet<>());
+
+  private Model(
+      ModelFile file, ModelOptions options, Tokenizer tokenizer, Arena arena, ThreadPool pool) {
+    this.file = file;
+    this.options = options;
+    this.context = context(file, options.context());
+    this.tokenizer = tokenizer;
+    this.arena = arena;
+    this.pool = pool;
+    this.weights = Weights.load(file, context, arena, pool);
+  }
+
+  /**
+   * Opens a model by name.
+   *
+   * @param name an alias of {@link Catalog}, a file or a folder
+   * @throws IllegalArgumentException when there is none, or the options do not suit it
+   * @throws dev.sylvester.runner.format.ModelFormatException when it is malformed
+   */
+  public static Model load(String name, ModelOptions options) {
+    return load(Catalog.resolve(name), options);
+  }
+
+  /**
+   * Opens a model.
+   *
+   * @param path a .gguf file, a .safetensors file with its config.json beside it, or a folder
+   * @throws IllegalArgumentException when the options do not suit the model
+   * @throws dev.sylvester.runner.format.ModelFormatException when it is malformed
+   */
+  public static Model load(Path path, ModelOptions options) {
+    List<AutoCloseable> opened = new ArrayList<>();
+    try {
+      ModelFile file = ModelFile.open(path);
+      opened.add(file);
+      Tokenizer tokenizer = tokenizer(file);
+      opened.add(tokenizer);
+      Arena arena = new LazyArena();
+      opened.add(arena);
+      ThreadPool pool = ThreadPool.of(options.threads());
+      opened.add(pool);
+      return new Model(file, options, tokenizer, arena, pool);
+    } catch (RuntimeException | Error e) {
+      for (AutoCloseable resource : opened.reversed()) {
+        try {
+          resource.close();
+        } catch (Exception suppressed) {
+          e.addSuppressed(suppressed);
+        }
+      }
+      throw e;
+    }
+  }
+
+  private static Tokenizer tokenizer(ModelFile file) {
+    return switch (file) {
+      case GgufFile gguf -> Tokenizer.fromGguf(GgufVocabulary.of(gguf.path(), gguf.metadata()));
+      case SafetensorsFolder folder -> Tokenizer.fromJson(folder.path().resolve("tokenizer.json"));
+    };
+  }
+
+  private static int context(ModelFile file, int wanted) {
+    ModelConfig config = file.config();
+    RopeConfig rope = config.rope();
+    // Dynamic scaling exists to go beyond the limit.
+    double limit =
+        config.contextLength()
+            * (rope.kind() == RopeConfig.Kind.DYNAMIC_NTK ? Math.max(1, rope.factor()) : 1);
+    if (wanted > limit) {
+      throw new IllegalArgumentException(
+          "%s holds at most %,d tokens, the context asked for is %,d"
+              .formatted(file.path(), (long) limit, wanted));
+    }
+    return wanted == 0 ? Math.min(config.contextLength(), ModelOptions.DEFAULT_CONTEXT) : wanted;
+  }
+
+  /** Its file or folder. */
+  public Path path() {
+    return file.path();
+  }
+
+  /** Its configuration. */
+  public ModelConfig config() {
+    return file.config();
+  }
+
+  /** Its tokenizer and chat template. */
+  public Tokenizer tokenizer() {
+    return tokenizer;
+  }
+
+  /** Tokens that end a text: those of its configuration and those of its tokenizer. */
+  public Set<Integer> endTokens() {
+    Set<Integer> tokens = new HashSet<>(tokenizer.eos());
+    tokens.addAll(config().eosIds());
+    return tokens;
+  }
+
+  /** Threads of its pool. */
+  public int threads() {
+    return pool.threads();
+  }
+
+  /** Tokens a session holds. */
+  public int context() {
+    return context;
+  }
+
+  /** Bytes of keys and values that one token adds to a session. */
+  public long cacheBytesPerToken() {
+    return Evaluator.cacheBytesPerToken(config(), options.cacheType());
+  }
+
+  /** An empty text. Close it before the model; closing the model closes it too. */
+  public Session newSession() {
+    Session session = new Session(this, new Evaluator(weights, pool, context, options.cacheType()));
+    sessions.add(session);
+    return session;
+  }
+
+  void closed(Session session) {
+    sessions.remove(session);
+  }
+
+  /** What it is. */
+  public ModelDescription describe() {
+    Map<String, Long> types =
+        file.tensors().stream()
+            .collect(
+                Collectors.groupingBy(
+                    t -> t.type().toString(), TreeMap::new, Collectors.counting()));
+    return new ModelDescription(
+        config().architecture(),
+        path().toString(),
+        file.tensors().stream().mapToLong(Tensor::elements).sum(),
+        types,
+        file.bytes(),
+        context,
+        config().contextLength(),
+        cacheBytesPerToken());
+  }
+
+  /** Frees everything, sessions included. A second call does nothing. */
+  @Override
+  public void close() {
+    if (!arena.scope().isAlive()) {
+      return;
+    }
+    List.copyOf(sessions).forEach(Session::close);
+    pool.close();
+    arena.close();
+    tokenizer.close();
+    file.close();
+  }
+}

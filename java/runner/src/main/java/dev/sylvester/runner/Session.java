@@ -1,0 +1,113 @@
+package dev.sylvester.runner;
+
+import dev.sylvester.runner.layers.Evaluator;
+import dev.sylvester.runner.layers.Evaluator.LogitsConsumer;
+import java.lang.foreign.MemorySegment;
+
+/**
+ * One text that a model reads and continues. Its keys and values stay in a cache: a request whose
+ * prompt begins as the text does pays only for the rest. Results never depend on what was cached or
+ * on how tokens were grouped. One thread at a time; sessions of one model may be used concurrently.
+ */
+public final class Session implements AutoCloseable {
+  private final Model model;
+  private final Evaluator evaluator;
+
+  Session(Model model, Evaluator evaluator) {
+    this.model = model;
+    this.evaluator = evaluator;
+  }
+
+  /** The model. */
+  public Model model() {
+    return model;
+  }
+
+  /** Number of tokens so far. */
+  public int position() {
+    return evaluator.position();
+  }
+
+  /** Most tokens. */
+  public int context() {
+    return evaluator.context();
+  }
+
+  /** The tokens so far. */
+  public int[] tokens() {
+    int[] tokens = new int[position()];
+    for (int i = 0; i < tokens.length; i++) {
+      tokens[i] = evaluator.token(i);
+    }
+    return tokens;
+  }
+
+  /**
+   * Appends a token; {@link #logits()} then predict the one after it.
+   *
+   * @throws IllegalArgumentException when the context is full
+   */
+  public void append(int token) {
+    evaluator.append(token);
+  }
+
+  /**
+   * Appends tokens; {@link #logits()} then predict the one after the last.
+   *
+   * @throws IllegalArgumentException when there are none or they do not fit the context
+   */
+  public void append(int[] tokens) {
+    evaluator.append(tokens, 0, tokens.length);
+  }
+
+  /**
+   * Appends tokens and hands out the logits of every one.
+   *
+   * @throws IllegalArgumentException when there are none or they do not fit the context
+   */
+  public void append(int[] tokens, LogitsConsumer consumer) {
+    evaluator.append(tokens, consumer);
+  }
+
+  /**
+   * Logits of the last appended token, vocabulary-many floats outside the heap; overwritten by the
+   * next append.
+   */
+  public MemorySegment logits() {
+    return evaluator.logits();
+  }
+
+  /** Forgets all tokens but the first {@code length}; they need not be read again. */
+  public void truncate(int length) {
+    evaluator.truncate(length);
+  }
+
+  /** Forgets all tokens. */
+  public void reset() {
+    evaluator.truncate(0);
+  }
+
+  /**
+   * Continues a prompt. Afterwards the session holds prompt and answer, except that the last token
+   * was not yet read.
+   *
+   * @throws IllegalArgumentException when the prompt does not fit the context
+   * @throws UnsupportedOperationException for a bidirectional model, which has no next token
+   */
+  public Generation generate(GenerationRequest request) {
+    if (model.config().bidirectional()) {
+      throw new UnsupportedOperationException(
+          "%s is bidirectional: it gives logits of whole texts, but cannot continue one yet"
+              .formatted(model.path()));
+    }
+    try (Generator generator = new Generator(model, evaluator, request)) {
+      return generator.run();
+    }
+  }
+
+  @Override
+  public void close() {
+    evaluator.close();
+    model.closed(this);
+  }
+}

@@ -1,0 +1,97 @@
+package dev.sylvester.runner.cli;
+
+import dev.sylvester.runner.Generation;
+import dev.sylvester.runner.GenerationRequest;
+import dev.sylvester.runner.Model;
+import dev.sylvester.runner.Sampler;
+import dev.sylvester.runner.Session;
+import dev.sylvester.runner.text.Message;
+import java.io.BufferedReader;
+import java.io.InputStreamReader;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+@Command(
+    name = "chat",
+    description = "Talk to a model; one line is one turn.",
+    footer = {
+      "",
+      "Lines come from stdin, a terminal or a pipe; /exit or the end of input ends the chat. What was",
+      "said stays in the cache: a turn reads only its new tokens.",
+      "",
+      "Examples:",
+      "  sylvester chat -m smollm2 --system 'You answer in one sentence.'",
+      "  printf 'Hello!\\nWhat did I say?\\n' | sylvester chat -m smollm2"
+    })
+final class ChatCommand implements Callable<Integer> {
+  private final Main main;
+
+  @Mixin private ModelArguments model;
+  @Mixin private SamplerArguments sampler;
+
+  @Option(
+      names = {"-n", "--max-tokens"},
+      paramLabel = "N",
+      defaultValue = "512",
+      description = "Most tokens of one answer. Default: 512.")
+  private int maxTokens;
+
+  @Option(
+      names = "--system",
+      paramLabel = "TEXT",
+      description = "What the model is told before the first turn.")
+  private String system;
+
+  ChatCommand(Main main) {
+    this.main = main;
+  }
+
+  @Override
+  public Integer call() throws Exception {
+    Sampler choice = sampler.sampler();
+    try (Model opened = model.open();
+        Session session = opened.newSession()) {
+      BufferedReader lines =
+          new BufferedReader(new InputStreamReader(main.in, StandardCharsets.UTF_8));
+      List<Message> messages = new ArrayList<>();
+      if (system != null) {
+        messages.add(new Message("system", system));
+      }
+      while (true) {
+        print("> ");
+        String line = lines.readLine();
+        if (line == null || line.strip().equals("/exit")) {
+          break;
+        }
+        if (!line.isBlank()) {
+          messages.add(new Message("user", line.strip()));
+          messages.add(new Message("assistant", answer(opened, session, choice, messages)));
+        }
+      }
+      main.out.println();
+    }
+    return 0;
+  }
+
+  private String answer(Model opened, Session session, Sampler choice, List<Message> messages) {
+    int[] prompt = ChatPrompt.tokens(opened, messages);
+    Generation generation =
+        session.generate(
+            GenerationRequest.of(opened, prompt, maxTokens)
+                .withSampler(choice)
+                .withStream(this::print));
+    main.out.println();
+    main.out.println("[" + Text.rates(generation, opened.cacheBytesPerToken()) + "]");
+    return generation.text();
+  }
+
+  private void print(String piece) {
+    main.out.print(piece);
+    main.out.flush();
+  }
+}

@@ -1,0 +1,123 @@
+package dev.sylvester.runner.cli;
+
+import dev.sylvester.kernels.Sylvester;
+import dev.sylvester.runner.Generation;
+import dev.sylvester.runner.GenerationRequest;
+import dev.sylvester.runner.Model;
+import dev.sylvester.runner.Session;
+import dev.sylvester.runner.text.Message;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+@Command(
+    name = "generate",
+    description = "Continue a text.",
+    footer = {
+      "",
+      "The last line tells speed and the size of a cached token. With --json one object is printed:",
+      "text, tokens, prompt_tokens, stop_reason (eos, stop, length or context), prefill_tok_s,",
+      "decode_tok_s, kv_bytes_per_token, peak_rss_bytes, threads, tier.",
+      "",
+      "Examples:",
+      "  sylvester generate -m smollm2 -p 'The sea is' -n 40",
+      "  sylvester generate -m smollm2 --chat -p 'Name three rivers.' --temperature 0.8 --seed 7",
+      "  sylvester generate -m ./my-model -p 'def main():' --stop 'def ' --json"
+    })
+final class GenerateCommand implements Callable<Integer> {
+  private final Main main;
+
+  @Mixin private ModelArguments model;
+  @Mixin private SamplerArguments sampler;
+
+  @Option(
+      names = {"-p", "--prompt"},
+      paramLabel = "TEXT",
+      required = true,
+      description = "The text to continue.")
+  private String prompt;
+
+  @Option(
+      names = {"-n", "--max-tokens"},
+      paramLabel = "N",
+      defaultValue = "128",
+      description = "Most tokens to generate. Default: 128.")
+  private int maxTokens;
+
+  @Option(
+      names = "--stop",
+      paramLabel = "TEXT",
+      description = "End before this text; may be given several times.")
+  private List<String> stops = List.of();
+
+  @Option(names = "--chat", description = "Put the prompt into the model's chat template.")
+  private boolean chat;
+
+  @Option(
+      names = "--raw",
+      description = "Tokenise the prompt as it stands, without begin or other special tokens.")
+  private boolean raw;
+
+  @Option(names = "--json", description = "Print one JSON object instead of the text.")
+  private boolean json;
+
+  GenerateCommand(Main main) {
+    this.main = main;
+  }
+
+  @Override
+  public Integer call() throws Exception {
+    if (chat && raw) {
+      throw new IllegalArgumentException("--chat and --raw exclude each other");
+    }
+    if (prompt.isEmpty()) {
+      throw new IllegalArgumentException("the prompt is empty");
+    }
+    var choice = sampler.sampler();
+    try (Model opened = model.open();
+        Session session = opened.newSession()) {
+      GenerationRequest request =
+          GenerationRequest.of(opened, promptTokens(opened), maxTokens)
+              .withSampler(choice)
+              .withStopStrings(stops);
+      if (json) {
+        printJson(opened, session.generate(request));
+      } else {
+        Generation generation = session.generate(request.withStream(this::print));
+        main.out.println();
+        main.out.println(Text.rates(generation, opened.cacheBytesPerToken()));
+      }
+    }
+    return 0;
+  }
+
+  private int[] promptTokens(Model opened) {
+    return chat
+        ? ChatPrompt.tokens(opened, List.of(new Message("user", prompt)))
+        : opened.tokenizer().encode(prompt, !raw);
+  }
+
+  private void print(String piece) {
+    main.out.print(piece);
+    main.out.flush();
+  }
+
+  private void printJson(Model opened, Generation generation) {
+    Map<String, Object> object = new LinkedHashMap<>();
+    object.put("text", generation.text());
+    object.put("tokens", generation.tokens());
+    object.put("prompt_tokens", generation.promptTokens());
+    object.put("stop_reason", generation.stopReason().toString());
+    object.put("prefill_tok_s", generation.prefillTokensPerSecond());
+    object.put("decode_tok_s", generation.decodeTokensPerSecond());
+    object.put("kv_bytes_per_token", opened.cacheBytesPerToken());
+    object.put("peak_rss_bytes", ProcessMemory.peakBytes());
+    object.put("threads", opened.threads());
+    object.put("tier", Sylvester.tier());
+    Json.print(main.out, object);
+  }
+}

@@ -1,0 +1,63 @@
+package dev.sylvester.runner.cli;
+
+import dev.sylvester.runner.hub.Progress;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import me.tongfei.progressbar.ProgressBar;
+import me.tongfei.progressbar.ProgressBarBuilder;
+import me.tongfei.progressbar.ProgressBarStyle;
+
+/** A progress bar on stderr where that is a terminal; silent elsewhere. */
+final class TerminalProgress implements Progress, AutoCloseable {
+  private static final long MEBIBYTE = 1 << 20;
+
+  private final String task;
+  private final boolean visible;
+  private ProgressBar bar;
+
+  private TerminalProgress(String task, boolean visible) {
+    this.task = task;
+    this.visible = visible;
+  }
+
+  static TerminalProgress start(String task) {
+    return new TerminalProgress(task, isTerminal());
+  }
+
+  /** Java can tell this of stdin and stdout together only. */
+  private static boolean isTerminal() {
+    try {
+      String target = Files.readSymbolicLink(Path.of("/proc/self/fd/2")).toString();
+      return target.startsWith("/dev/pts/") || target.startsWith("/dev/tty");
+    } catch (IOException e) {
+      return System.console() != null && System.console().isTerminal();
+    }
+  }
+
+  @Override
+  public void update(long done, long total) {
+    if (!visible) {
+      return;
+    }
+    if (bar == null) {
+      bar =
+          new ProgressBarBuilder()
+              .setTaskName(task)
+              .setStyle(ProgressBarStyle.ASCII)
+              .setUnit(" MiB", MEBIBYTE)
+              .setInitialMax(total)
+              .setUpdateIntervalMillis(200)
+              .build();
+    }
+    bar.maxHint(total);
+    bar.stepTo(done);
+  }
+
+  @Override
+  public void close() {
+    if (bar != null) {
+      bar.close();
+    }
+  }
+}

@@ -1,0 +1,16 @@
+package dev.sylvester.runner.hub;
+
+/** Told about the bytes that have arrived. */
+@FunctionalInterface
+public interface Progress {
+  /** Tells nobody. */
+  Progress NONE = (done, total) -> {};
+
+  /**
+   * Called now and then, from one thread at a time.
+   *
+   * @param done bytes so far
+   * @param total bytes in all, or -1 when unknown
+   */
+  void update(long done, long total);
+}

@@ -1,0 +1,82 @@
+package dev.sylvester.runner.layers;
+
+import dev.sylvester.kernels.Workspace;
+import dev.sylvester.runner.format.ModelConfig;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+
+/**
+ * Activations of up to {@code rows} tokens. Slices are made here, once, so that a forward pass
+ * allocates nothing.
+ */
+final class Scratch implements AutoCloseable {
+  private static final long ALIGNMENT = 64;
+
+  /** Where a layer's products go; layers differ when the file mixes types. */
+  record LayerOutputs(
+      MemorySegment[] queryKeyValue,
+      MemorySegment[] hiddenOfAttention,
+      MemorySegment[] gateUp,
+      MemorySegment[] hiddenOfFeedForward) {}
+
+  private final Arena arena = Arena.ofShared();
+
+  final int rows;
+  final long queryKeyValueStride;
+  final long attentionStride;
+  final long gateUpStride;
+  final MemorySegment ids;
+  final MemorySegment positions;
+  final MemorySegment ropeTable;
+  final MemorySegment hidden;
+  final MemorySegment normed;
+  final MemorySegment queries;
+  final MemorySegment keys;
+  final MemorySegment values;
+  final MemorySegment attention;
+  final MemorySegment gate;
+  final MemorySegment up;
+  final LayerOutputs[] layers;
+  final Workspace workspace = new Workspace();
+
+  Scratch(Weights weights, int rows) {
+    ModelConfig c = weights.config();
+    this.rows = rows;
+    attentionStride = (long) c.heads() * c.headDim();
+    long keyCols = (long) c.kvHeads() * c.headDim();
+    queryKeyValueStride = attentionStride + 2 * keyCols;
+    gateUpStride = 2L * c.intermediateSize();
+    ids = arena.allocate(ValueLayout.JAVA_INT, rows);
+    positions = arena.allocate(ValueLayout.JAVA_INT, rows);
+    ropeTable = floats(c.rope().dims());
+    hidden = floats(c.hiddenSize());
+    normed = floats(c.hiddenSize());
+    queries = floats(queryKeyValueStride);
+    keys = queries.asSlice(attentionStride * Float.BYTES);
+    values = keys.asSlice(keyCols * Float.BYTES);
+    attention = floats(attentionStride);
+    gate = floats(gateUpStride);
+    up = gate.asSlice((long) c.intermediateSize() * Float.BYTES);
+    layers =
+        weights.layers().stream()
+            .map(
+                layer ->
+                    new LayerOutputs(
+                        layer.queryKeyValue().outputs(queries),
+                        layer.output().outputs(hidden),
+                        layer.gateUp().outputs(gate),
+                        layer.down().outputs(hidden)))
+            .toArray(LayerOutputs[]::new);
+  }
+
+  private MemorySegment floats(long cols) {
+    return arena.allocate(Math.multiplyExact(rows * cols, (long) Float.BYTES), ALIGNMENT);
+  }
+
+  @Override
+  public void close() {
+    workspace.close();
+    arena.close();
+  }
+}
