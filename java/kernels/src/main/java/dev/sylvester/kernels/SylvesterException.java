@@ -6,6 +6,7 @@ import dev.sylvester.kernels.ffi.SylvesterFfi;
 public final class SylvesterException extends RuntimeException {
   private static final long serialVersionUID = 1L;
 
+  /** Why the call failed. */
   private final Status status;
 
   SylvesterException(Status status, String message) {

@@ -117,7 +117,10 @@ public record NativeLibrary(SymbolLookup symbols, Path path, List<String> refuse
     }
   }
 
-  /** What the dynamic linker says about a file it does not open; the virtual machine keeps that to itself. */
+  /**
+   * What the dynamic linker says about a file it does not open; the virtual machine keeps that to
+   * itself.
+   */
   private static String linkerError(Path path) {
     SymbolLookup system = Linker.nativeLinker().defaultLookup();
     try (Arena arena = Arena.ofConfined()) {
