@@ -145,12 +145,10 @@ final class GgufConfig {
       case "none" -> RopeConfig.none(dims, theta, factors, interleaved);
       case "linear" -> {
         String factor = key("rope.scaling.factor");
-        yield RopeConfig.linear(
-            dims,
-            theta,
-            metadata.requirePositive(metadata.has(factor) ? factor : key("rope.scale_linear")),
-            factors,
-            interleaved);
+        String formerly = key("rope.scale_linear");
+        boolean former = !metadata.has(factor) && metadata.has(formerly);
+        double value = metadata.requirePositive(former ? formerly : factor);
+        yield RopeConfig.linear(dims, theta, value, factors, interleaved);
       }
       case "yarn" -> {
         double factor = metadata.requirePositive(key("rope.scaling.factor"));

@@ -81,7 +81,11 @@ public final class GgufMetadata extends Settings {
     if (value.type != GgufValueType.BOOL) {
       throw unexpected(key, value.typeName(), "a boolean");
     }
-    return Optional.of(value.data.get(ValueLayout.JAVA_BYTE, 0) != 0);
+    byte bool = value.data.get(ValueLayout.JAVA_BYTE, 0);
+    if (bool != 0 && bool != 1) {
+      throw unexpected(key, bool, "0 or 1");
+    }
+    return Optional.of(bool == 1);
   }
 
   @Override

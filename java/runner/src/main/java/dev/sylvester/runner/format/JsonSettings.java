@@ -1,6 +1,7 @@
 package dev.sylvester.runner.format;
 
 import com.fasterxml.jackson.core.JsonFactory;
+import com.fasterxml.jackson.core.JsonLocation;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.StreamReadConstraints;
 import com.fasterxml.jackson.core.StreamReadFeature;
@@ -64,16 +65,15 @@ final class JsonSettings extends Settings {
 
   /** Jackson's complaint on one line. */
   static ModelFormatException malformed(Path file, IOException e) {
-    String reason = e.getMessage();
+    String where = "";
+    String reason = String.valueOf(e.getMessage());
     if (e instanceof JsonProcessingException json) {
       reason = json.getOriginalMessage();
-      if (json.getLocation() != null) {
-        reason += " at line " + json.getLocation().getLineNr();
-        reason += ", column " + json.getLocation().getColumnNr();
-      }
+      JsonLocation at = json.getLocation();
+      where = at == null ? "" : " at line " + at.getLineNr() + ", column " + at.getColumnNr();
     }
     return new ModelFormatException(
-        file, "malformed JSON: " + ModelFormatException.quote(String.valueOf(reason)), e);
+        file, "malformed JSON" + where + ": " + ModelFormatException.oneLine(reason), e);
   }
 
   @Override
@@ -130,7 +130,7 @@ final class JsonSettings extends Settings {
   static String shown(JsonNode node) {
     return node.isDouble() || node.isInt() || node.isLong() || node.isBoolean()
         ? node.asText()
-        : ModelFormatException.quote(node.toString());
+        : ModelFormatException.quote(node.isTextual() ? node.textValue() : node.toString());
   }
 
   private JsonNode typed(String key, JsonNodeType type, String expected) {

@@ -8,7 +8,7 @@ import java.nio.file.Path;
  */
 public final class ModelFormatException extends RuntimeException {
   private static final long serialVersionUID = 1L;
-  private static final int QUOTED_LENGTH = 80;
+  private static final int SHOWN_LENGTH = 80;
 
   /** A problem of a file, one line, values from the file quoted. */
   public ModelFormatException(Path file, String problem) {
@@ -20,23 +20,28 @@ public final class ModelFormatException extends RuntimeException {
     super(file + ": " + problem, cause);
   }
 
-  /** Text from a file, made safe for one line of a terminal. */
+  /** Text from a file in quotes, made safe for one line of a terminal. */
   public static String quote(String text) {
-    StringBuilder quoted = new StringBuilder("'");
+    return "'" + oneLine(text) + "'";
+  }
+
+  /** The beginning of a text, with all that could break or reorder a line escaped. */
+  static String oneLine(String text) {
+    StringBuilder line = new StringBuilder();
     text.codePoints()
-        .limit(QUOTED_LENGTH)
+        .limit(SHOWN_LENGTH)
         .forEach(
             c -> {
               if (Character.isISOControl(c) || !Character.isDefined(c) || isDirectional(c)) {
-                quoted.append(String.format("\\u%04x", c));
+                line.append(String.format("\\u%04x", c));
               } else {
-                quoted.appendCodePoint(c);
+                line.appendCodePoint(c);
               }
             });
-    if (text.codePointCount(0, text.length()) > QUOTED_LENGTH) {
-      quoted.append("...");
+    if (text.codePointCount(0, text.length()) > SHOWN_LENGTH) {
+      line.append("...");
     }
-    return quoted.append('\'').toString();
+    return line.toString();
   }
 
   /** Characters that break lines or reorder text without being control characters. */

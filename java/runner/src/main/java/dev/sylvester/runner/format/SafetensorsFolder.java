@@ -38,7 +38,7 @@ public final class SafetensorsFolder implements ModelFile {
   static SafetensorsFolder open(Path folder) {
     Path index = folder.resolve(INDEX);
     return Files.exists(folder.resolve(SINGLE)) || !Files.exists(index)
-        ? openFile(folder.resolve(SINGLE))
+        ? open(folder, model -> model.add(folder.resolve(SINGLE)))
         : open(folder, model -> model.addShards(index));
   }
 

@@ -41,7 +41,7 @@ final class SafetensorsHeader {
   static List<TensorInfo> parse(Path file, MemorySegment data) {
     if (data.byteSize() < LENGTH_BYTES) {
       throw new ModelFormatException(
-          file, data.byteSize() + " bytes long, too short for a safetensors header");
+          file, data.byteSize() + " bytes are too short for a safetensors file");
     }
     long length = data.get(GgufCursor.LONG, 0);
     long available = data.byteSize() - LENGTH_BYTES;
@@ -91,7 +91,7 @@ final class SafetensorsHeader {
 
   private TensorInfo parseTensor(String name) throws IOException {
     String what = "tensor " + ModelFormatException.quote(name);
-    expect(JsonToken.START_OBJECT, what);
+    expect(JsonToken.START_OBJECT, what, "an object");
     TensorType type = null;
     long[] shape = null;
     long[] offsets = null;
@@ -106,11 +106,12 @@ final class SafetensorsHeader {
       }
     }
     if (type == null || shape == null || offsets == null || offsets.length != 2) {
-      throw error(what + " lacks dtype, shape or a pair of data_offsets");
+      String lacking = type == null ? "dtype" : shape == null ? "shape" : "a pair of data_offsets";
+      throw error(what + " lacks " + lacking);
     }
     long bytes = TensorInfo.bytes(type, shape);
     if (bytes < 0) {
-      throw error(what + " has shape " + Tensor.shapeText(shape) + ", too large");
+      throw error(what + " has shape " + Tensor.shapeText(shape) + ", too large for " + type);
     }
     if (offsets[0] > offsets[1] || offsets[1] > dataBytes) {
       throw error(
@@ -137,7 +138,7 @@ final class SafetensorsHeader {
   }
 
   private TensorType parseType(String what) throws IOException {
-    expect(JsonToken.VALUE_STRING, what + ": dtype");
+    expect(JsonToken.VALUE_STRING, what + ": dtype", "a string");
     TensorType type = TensorType.ofSafetensors(json.getText());
     if (type == null) {
       throw error(what + " has unknown dtype " + ModelFormatException.quote(json.getText()));
@@ -146,17 +147,18 @@ final class SafetensorsHeader {
   }
 
   private long[] parseSizes(String what, int most) throws IOException {
-    expect(JsonToken.START_ARRAY, what);
+    expect(JsonToken.START_ARRAY, what, "an array");
     long[] sizes = new long[most];
     int count = 0;
     while (json.nextToken() != JsonToken.END_ARRAY) {
-      expect(JsonToken.VALUE_NUMBER_INT, what);
       if (count == most) {
         throw error(what + " has more than " + most + " numbers");
       }
       // Checked here: Jackson's own complaint would repeat any number of digits.
-      if (json.getNumberType() == JsonParser.NumberType.BIG_INTEGER || json.getLongValue() < 0) {
-        throw error(what + " has " + ModelFormatException.quote(json.getText()));
+      if (json.currentToken() != JsonToken.VALUE_NUMBER_INT
+          || json.getNumberType() == JsonParser.NumberType.BIG_INTEGER
+          || json.getLongValue() < 0) {
+        throw error(what + " has " + shown() + ", expected integers");
       }
       sizes[count++] = json.getLongValue();
     }
@@ -183,11 +185,14 @@ final class SafetensorsHeader {
     return sorted;
   }
 
-  private void expect(JsonToken token, String what) throws IOException {
+  private void expect(JsonToken token, String what, String expected) throws IOException {
     if (json.currentToken() != token) {
-      String found = json.currentToken() == null ? "the end" : json.getText();
-      throw error(what + " has " + ModelFormatException.quote(String.valueOf(found)));
+      throw error(what + " is " + shown() + ", expected " + expected);
     }
+  }
+
+  private String shown() throws IOException {
+    return ModelFormatException.quote(String.valueOf(json.getText()));
   }
 
   private ModelFormatException error(String problem) {

@@ -8,19 +8,19 @@ import java.util.Optional;
  * kernels cannot compute with; only using such a tensor is an error.
  */
 public enum TensorType {
-  F32(0, 1, 4, DType.F32),
-  F16(1, 1, 2, DType.F16),
-  Q4_0(2, 32, 18, DType.Q4_0),
-  Q4_1(3, 32, 20, DType.Q4_1),
-  Q5_0(6, 32, 22, DType.Q5_0),
-  Q5_1(7, 32, 24, DType.Q5_1),
-  Q8_0(8, 32, 34, DType.Q8_0),
+  F32(DType.F32),
+  F16(DType.F16),
+  Q4_0(DType.Q4_0),
+  Q4_1(DType.Q4_1),
+  Q5_0(DType.Q5_0),
+  Q5_1(DType.Q5_1),
+  Q8_0(DType.Q8_0),
   Q8_1(9, 32, 36),
   Q2_K(10, 256, 84),
   Q3_K(11, 256, 110),
-  Q4_K(12, 256, 144, DType.Q4_K),
-  Q5_K(13, 256, 176, DType.Q5_K),
-  Q6_K(14, 256, 210, DType.Q6_K),
+  Q4_K(DType.Q4_K),
+  Q5_K(DType.Q5_K),
+  Q6_K(DType.Q6_K),
   Q8_K(15, 256, 292),
   IQ2_XXS(16, 256, 66),
   IQ2_XS(17, 256, 74),
@@ -36,7 +36,7 @@ public enum TensorType {
   I64(27, 1, 8),
   F64(28, 1, 8),
   IQ1_M(29, 256, 56),
-  BF16(30, 1, 2, DType.BF16),
+  BF16(DType.BF16),
   TQ1_0(34, 256, 54),
   TQ2_0(35, 256, 66),
   MXFP4(39, 32, 17),
@@ -66,6 +66,10 @@ public enum TensorType {
   private final int blockSize;
   private final int blockBytes;
   private final DType kernelType;
+
+  TensorType(DType kernelType) {
+    this(kernelType.id(), kernelType.blockSize(), kernelType.blockBytes(), kernelType);
+  }
 
   TensorType(int ggmlNumber, int blockSize, int blockBytes) {
     this(ggmlNumber, blockSize, blockBytes, null);
