@@ -1,5 +1,7 @@
 package dev.sylvester.kernels;
 
+import dev.sylvester.kernels.internal.NativeMemory;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 
 /**
@@ -92,6 +94,16 @@ final class Args {
     }
     input(function, name, segment, product(function, name, count, elementBytes));
     return segment;
+  }
+
+  /** Zeroed, 64-byte aligned memory. */
+  static MemorySegment allocate(String function, long bytes, Arena arena) {
+    MemorySegment memory = NativeMemory.allocate(bytes, arena);
+    if (memory == null) {
+      throw new SylvesterException(
+          Status.OUT_OF_MEMORY, function + ": the system has no " + bytes + " bytes");
+    }
+    return memory;
   }
 
   /** The value is in low..high. */

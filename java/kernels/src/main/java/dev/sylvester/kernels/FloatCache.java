@@ -13,8 +13,6 @@ import java.lang.foreign.MemorySegment;
  * writes at the same time.
  */
 public final class FloatCache {
-  private static final long ALIGNMENT = 64;
-
   private final AttentionShape shape;
   private final long queryCols;
   private final long keyCols;
@@ -49,8 +47,8 @@ public final class FloatCache {
       return new FloatCache(
           shape,
           descriptor,
-          arena.allocate(keyBytes.get(JAVA_LONG, 0), ALIGNMENT),
-          arena.allocate(valueBytes.get(JAVA_LONG, 0), ALIGNMENT));
+          Args.allocate("FloatCache.allocate", keyBytes.get(JAVA_LONG, 0), arena),
+          Args.allocate("FloatCache.allocate", valueBytes.get(JAVA_LONG, 0), arena));
     }
   }
 

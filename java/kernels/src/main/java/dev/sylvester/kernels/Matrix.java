@@ -16,8 +16,6 @@ public final class Matrix {
   /** Output rows that the packed form keeps together. */
   public static final int PANEL_ROWS = 16;
 
-  private static final long ALIGNMENT = 64;
-
   private final DType type;
   private final long rows;
   private final long cols;
@@ -69,7 +67,7 @@ public final class Matrix {
   public static Matrix packAll(
       DType type, long cols, List<Part> parts, Arena arena, ThreadPool pool) {
     long rows = checkedRows(type, cols, parts);
-    MemorySegment packed = arena.allocate(packedBytes(type, rows, cols), ALIGNMENT);
+    MemorySegment packed = Args.allocate("Matrix.pack", packedBytes(type, rows, cols), arena);
     long first = 0;
     for (Part part : parts) {
       long bytes = packedBytes(type, part.rows, cols);

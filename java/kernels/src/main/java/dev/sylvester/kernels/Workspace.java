@@ -12,8 +12,6 @@ import java.util.concurrent.atomic.AtomicBoolean;
  * refused.
  */
 public final class Workspace implements AutoCloseable {
-  private static final long ALIGNMENT = 64;
-
   private final AtomicBoolean busy = new AtomicBoolean();
   private final Arena resultArena = Arena.ofShared();
 
@@ -24,7 +22,7 @@ public final class Workspace implements AutoCloseable {
   final MemorySegment moreResults = resultArena.allocate(JAVA_LONG);
 
   private Arena arena = Arena.ofShared();
-  private MemorySegment buffer = arena.allocate(ALIGNMENT, ALIGNMENT);
+  private MemorySegment buffer = Args.allocate("Workspace", 0, arena);
 
   /** An empty workspace. */
   public Workspace() {}
@@ -66,7 +64,7 @@ public final class Workspace implements AutoCloseable {
     Arena larger = Arena.ofShared();
     try {
       // At least half more, so that slowly growing needs do not reallocate every time.
-      buffer = larger.allocate(Math.max(bytes, buffer.byteSize() / 2 * 3), ALIGNMENT);
+      buffer = Args.allocate("Workspace", Math.max(bytes, buffer.byteSize() / 2 * 3), larger);
     } catch (RuntimeException | Error e) {
       larger.close();
       throw e;

@@ -57,11 +57,7 @@ class HostileArgumentsTest {
     try {
       call.run();
       returned++;
-    } catch (SylvesterException
-        | IllegalStateException
-        | IllegalArgumentException
-        | NullPointerException
-        | OutOfMemoryError e) {
+    } catch (SylvesterException | IllegalStateException | NullPointerException e) {
       assertThat(e.getMessage()).isNotBlank();
       refused++;
     } finally {

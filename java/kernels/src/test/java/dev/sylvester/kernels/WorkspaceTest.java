@@ -1,5 +1,6 @@
 package dev.sylvester.kernels;
 
+import static dev.sylvester.kernels.TestData.assertRefused;
 import static dev.sylvester.kernels.TestData.gaussian;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 import static org.assertj.core.api.Assertions.assertThat;
@@ -61,8 +62,7 @@ class WorkspaceTest {
     try (Workspace workspace = new Workspace()) {
       workspace.begin();
       workspace.results.set(JAVA_LONG, 0, Long.MAX_VALUE / 2);
-      assertThatThrownBy(workspace::sized)
-          .isInstanceOfAny(OutOfMemoryError.class, IllegalArgumentException.class);
+      assertRefused(Status.OUT_OF_MEMORY, "Workspace: the system has no", workspace::sized);
       workspace.results.set(JAVA_LONG, 0, 100);
       assertThat(workspace.sized().byteSize()).isGreaterThanOrEqualTo(100);
       workspace.end();

@@ -72,6 +72,12 @@ final class LibraryFixture {
   }
 
   static Process startJava(Path classPathEntry, List<String> options) throws IOException {
+    return startJava(classPathEntry, options, Map.of());
+  }
+
+  static Process startJava(
+      Path classPathEntry, List<String> options, Map<String, String> environment)
+      throws IOException {
     List<String> command = new ArrayList<>();
     command.add(Path.of(System.getProperty("java.home"), "bin/java").toString());
     command.addAll(List.of("--enable-native-access=ALL-UNNAMED", "--illegal-native-access=deny"));
@@ -84,7 +90,7 @@ final class LibraryFixture {
             testClasses().toString(),
             classPathEntry.toString()));
     command.add(DescribeMain.class.getName());
-    return start(command, Map.of());
+    return start(command, environment);
   }
 
   static Path classes() {

@@ -68,6 +68,23 @@ class LibraryProcessesTest {
   }
 
   @Test
+  void environmentSetsThreadsAndTier() throws Exception {
+    Path empty = Files.createDirectory(home.resolve("empty"));
+    List<String> library = List.of("-Dsylvester.native.path=" + LIBRARY);
+    String slowest = Sylvester.supportedTiers().getFirst();
+    Map<String, String> good = Map.of("SYLVESTER_THREADS", "7", "SYLVESTER_TIER", slowest);
+    assertThat(output(startJava(empty, library, good), 0))
+        .contains("threads   7")
+        .contains("tier      " + slowest);
+    for (String bad : List.of("0", "257", "many")) {
+      assertThat(output(startJava(empty, library, Map.of("SYLVESTER_THREADS", bad)), 1))
+          .contains("SYLVESTER_THREADS is ")
+          .contains(bad)
+          .contains("must be 1..256");
+    }
+  }
+
+  @Test
   void twoClassLoadersLoadTheSameFile() throws Exception {
     URL[] classes = {LibraryFixture.classes().toUri().toURL()};
     ClassLoader platform = ClassLoader.getPlatformClassLoader();
