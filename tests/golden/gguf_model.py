@@ -6,9 +6,17 @@ from gguf import GGMLQuantizationType, GGUFReader, quants
 from transformers import LlamaConfig, LlamaForCausalLM
 
 BLOCK = {
-    "attn_norm": "input_layernorm", "attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj", "attn_v": "self_attn.v_proj",
-    "attn_output": "self_attn.o_proj", "attn_q_norm": "self_attn.q_norm", "attn_k_norm": "self_attn.k_norm",
-    "ffn_norm": "post_attention_layernorm", "ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj", "ffn_down": "mlp.down_proj",
+    "attn_norm": "input_layernorm",
+    "attn_q": "self_attn.q_proj",
+    "attn_k": "self_attn.k_proj",
+    "attn_v": "self_attn.v_proj",
+    "attn_output": "self_attn.o_proj",
+    "attn_q_norm": "self_attn.q_norm",
+    "attn_k_norm": "self_attn.k_norm",
+    "ffn_norm": "post_attention_layernorm",
+    "ffn_gate": "mlp.gate_proj",
+    "ffn_up": "mlp.up_proj",
+    "ffn_down": "mlp.down_proj",
 }
 _FLOATS = {GGMLQuantizationType.F32, GGMLQuantizationType.F16, GGMLQuantizationType.BF16}
 TOP = {"token_embd": "model.embed_tokens", "output_norm": "model.norm", "output": "lm_head"}
@@ -55,11 +63,18 @@ def load_llama(path, dtype):
         state[name], types[name] = torch.from_numpy(np.array(w)), tensor.tensor_type
     vocabulary, hidden = state["model.embed_tokens.weight"].shape
     config = LlamaConfig(
-        vocab_size=vocabulary, hidden_size=hidden, intermediate_size=field("feed_forward_length"),
-        num_hidden_layers=field("block_count"), num_attention_heads=heads, num_key_value_heads=kv_heads,
-        head_dim=field("rope.dimension_count"), max_position_embeddings=field("context_length"),
-        rms_norm_eps=field("attention.layer_norm_rms_epsilon"), tie_word_embeddings="lm_head.weight" not in state,
-        rope_parameters={"rope_type": "default", "rope_theta": field("rope.freq_base")})
+        vocab_size=vocabulary,
+        hidden_size=hidden,
+        intermediate_size=field("feed_forward_length"),
+        num_hidden_layers=field("block_count"),
+        num_attention_heads=heads,
+        num_key_value_heads=kv_heads,
+        head_dim=field("rope.dimension_count"),
+        max_position_embeddings=field("context_length"),
+        rms_norm_eps=field("attention.layer_norm_rms_epsilon"),
+        tie_word_embeddings="lm_head.weight" not in state,
+        rope_parameters={"rope_type": "default", "rope_theta": field("rope.freq_base")},
+    )
     model = LlamaForCausalLM._from_config(config, dtype=dtype, attn_implementation="sdpa").eval()
     missing, unexpected = model.load_state_dict(state, strict=False)
     assert not unexpected and set(missing) <= {"lm_head.weight"}, (missing, unexpected)

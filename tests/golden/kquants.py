@@ -1,7 +1,7 @@
-"""Quantisers for Q4_K, Q5_K and Q6_K, which gguf can read but not write. Plain rounding: made for tests, not for quality.
+"""Quantisers for Q4_K, Q5_K and Q6_K, which gguf can read but not write. Plain rounding: made for tests, not for
+quality.
 
-x is (rows, cols), cols a multiple of 256; the result is the rows' bytes. Layouts are those gguf.quants dequantises.
-"""
+x is (rows, cols), cols a multiple of 256; the result is the rows' bytes. Layouts are those gguf.quants dequantises."""
 
 import numpy as np
 from gguf import GGMLQuantizationType, quants
@@ -27,8 +27,9 @@ def _asymmetric(x, levels):
     width = np.broadcast_to((d32 * scale)[..., None], x.shape)
     q = np.clip(np.rint(_divide(x + (dmin32 * minimum)[..., None], width)), 0, levels).astype(np.uint8)
     s, m = scale.astype(np.uint8), minimum.astype(np.uint8)
-    packed = np.concatenate([s[:, :4] | s[:, 4:] >> 4 << 6, m[:, :4] | m[:, 4:] >> 4 << 6, s[:, 4:] & 15 | (m[:, 4:] & 15) << 4],
-                            axis=-1)
+    packed = np.concatenate(
+        [s[:, :4] | s[:, 4:] >> 4 << 6, m[:, :4] | m[:, 4:] >> 4 << 6, s[:, 4:] & 15 | (m[:, 4:] & 15) << 4], axis=-1
+    )
     return [_bytes(d), _bytes(dmin), packed], q
 
 

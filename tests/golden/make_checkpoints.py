@@ -1,6 +1,7 @@
 """Writes checkpoints/: tiny random models of each architecture as transformers saves them, with reference logits.
 
-The reference is transformers' own model in float64 on the saved weights (its RMSNorm and rotary angles are float32 inside).
+The reference is transformers' own model in float64 on the saved weights (its RMSNorm and rotary angles are float32
+inside).
 Usage: python tests/golden/make_checkpoints.py
 """
 
@@ -8,8 +9,16 @@ import json
 import shutil
 
 import torch
-from transformers import (LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, Qwen2Config, Qwen2ForCausalLM,
-                          Qwen3Config, Qwen3ForCausalLM)
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
 from transformers.utils.logging import disable_progress_bar
 
 import reference
@@ -21,10 +30,21 @@ FAMILIES = {
     "qwen2": (Qwen2Config, Qwen2ForCausalLM),
     "qwen3": (Qwen3Config, Qwen3ForCausalLM),
 }
-BASE = dict(vocab_size=len(tiny.VOCABULARY), bos_token_id=0, eos_token_id=1, pad_token_id=None, max_position_embeddings=128,
-            rms_norm_eps=1e-5, tie_word_embeddings=True)
-SMALL = dict(hidden_size=64, num_attention_heads=4, num_key_value_heads=2, head_dim=16, intermediate_size=80, num_hidden_layers=2)
-ROPE = dict(hidden_size=48, num_attention_heads=2, num_key_value_heads=1, head_dim=32, intermediate_size=64, num_hidden_layers=1)
+BASE = dict(
+    vocab_size=len(tiny.VOCABULARY),
+    bos_token_id=0,
+    eos_token_id=1,
+    pad_token_id=None,
+    max_position_embeddings=128,
+    rms_norm_eps=1e-5,
+    tie_word_embeddings=True,
+)
+SMALL = dict(
+    hidden_size=64, num_attention_heads=4, num_key_value_heads=2, head_dim=16, intermediate_size=80, num_hidden_layers=2
+)
+ROPE = dict(
+    hidden_size=48, num_attention_heads=2, num_key_value_heads=1, head_dim=32, intermediate_size=64, num_hidden_layers=1
+)
 
 
 def rope(kind, **fields):
@@ -35,8 +55,20 @@ PLAIN_ROPE = {"rope_parameters": {"rope_type": "default", "rope_theta": 10000.0}
 
 # name: (family, configuration, how to save, the feature under test taken away: configuration, or parameters by suffix)
 CASES = {
-    "llama-mha-untied": ("llama", dict(hidden_size=48, num_attention_heads=3, num_key_value_heads=3, head_dim=16,
-                                       intermediate_size=64, num_hidden_layers=2, tie_word_embeddings=False), {}, None),
+    "llama-mha-untied": (
+        "llama",
+        dict(
+            hidden_size=48,
+            num_attention_heads=3,
+            num_key_value_heads=3,
+            head_dim=16,
+            intermediate_size=64,
+            num_hidden_layers=2,
+            tie_word_embeddings=False,
+        ),
+        {},
+        None,
+    ),
     "llama-gqa-tied": ("llama", SMALL, {}, {"rope_parameters": {"rope_type": "default", "rope_theta": 500.0}}),
     "llama-gqa-f16": ("llama", SMALL, {"dtype": torch.float16}, None),
     "llama-gqa-bf16": ("llama", SMALL, {"dtype": torch.bfloat16}, None),
@@ -44,13 +76,28 @@ CASES = {
     "llama-rope-linear": ("llama", rope("linear", factor=4.0), {"legacy_config": "type"}, PLAIN_ROPE),
     "llama-rope-dynamic": ("llama", dict(rope("dynamic", factor=2.0), max_position_embeddings=32), {}, PLAIN_ROPE),
     "llama-rope-yarn": ("llama", rope("yarn", factor=4.0, original_max_position_embeddings=32), {}, PLAIN_ROPE),
-    "llama-rope-llama3": ("llama", rope("llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
-                                        original_max_position_embeddings=32), {"legacy_config": "rope_type"}, PLAIN_ROPE),
+    "llama-rope-llama3": (
+        "llama",
+        rope("llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=32),
+        {"legacy_config": "rope_type"},
+        PLAIN_ROPE,
+    ),
     "mistral-window": ("mistral", dict(SMALL, sliding_window=8), {}, {"sliding_window": 9}),
     "qwen2-bias": ("qwen2", dict(SMALL, num_hidden_layers=1), {}, {"parameters": {".bias": 0}}),
-    "qwen3-qk-norm": ("qwen3", dict(hidden_size=48, num_attention_heads=4, num_key_value_heads=2, head_dim=32,
-                                    intermediate_size=64, num_hidden_layers=1, rms_norm_eps=1e-6), {},
-                      {"parameters": {"q_norm.weight": 1, "k_norm.weight": 1}}),
+    "qwen3-qk-norm": (
+        "qwen3",
+        dict(
+            hidden_size=48,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            head_dim=32,
+            intermediate_size=64,
+            num_hidden_layers=1,
+            rms_norm_eps=1e-6,
+        ),
+        {},
+        {"parameters": {"q_norm.weight": 1, "k_norm.weight": 1}},
+    ),
 }
 
 
@@ -111,7 +158,9 @@ def main():
             notes["without_error"] = feature_effect(folder, without, tokens, want)
             assert notes["without_error"] > 100 * reference.TOLERANCE["value"], name
         if name == "llama-rope-dynamic":
-            notes["note"] = "transformers scales for the 64 positions seen: theta * (2 * 64 / 32 - 1)^(32 / 30), at all of them"
+            notes["note"] = (
+                "transformers scales for the 64 positions seen: theta * (2 * 64 / 32 - 1)^(32 / 30), at all of them"
+            )
         reference.write_reference(folder / "reference", name, tokens, want, **notes)
         print(name, notes, f"logits std {want.std():.2f}")
 

@@ -1,9 +1,9 @@
 """Writes gguf/: tiny GGUF models. Needs checkpoints/ (make_checkpoints.py).
 
-llama-legacy and llama-kquants mix tensor types so that every one is used; their references are transformers on gguf's own
-dequantisation, in float64, twice: with exact activations, and with activations rounded to int8 in blocks of 32 before every
-product with a block type (nn.h), which is what an integer kernel is to reproduce.
-The others hold the same float32 weights as a checkpoint and have its logits.
+llama-legacy and llama-kquants mix tensor types so that every one is used; their references are transformers on gguf's
+own dequantisation, in float64, twice: with exact activations, and with activations rounded to int8 in blocks of 32
+before every product with a block type (nn.h), which is what an integer kernel is to reproduce. The others hold the
+same float32 weights as a checkpoint and have its logits.
 Usage: python tests/golden/make_gguf.py
 """
 
@@ -28,8 +28,9 @@ def add_tokenizer(writer):
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")
     writer.add_token_list(tiny.VOCABULARY)
-    writer.add_token_types([TokenType.CONTROL] * len(tiny.SPECIAL)
-                           + [TokenType.NORMAL] * (len(tiny.VOCABULARY) - len(tiny.SPECIAL)))
+    writer.add_token_types(
+        [TokenType.CONTROL] * len(tiny.SPECIAL) + [TokenType.NORMAL] * (len(tiny.VOCABULARY) - len(tiny.SPECIAL))
+    )
     writer.add_token_merges([" ".join(m) for m in tiny.MERGES])
     writer.add_bos_token_id(0)
     writer.add_eos_token_id(1)
@@ -75,15 +76,34 @@ def layer_types(layer, q, k, v, o, gate, up, down):
 
 MIXED = {
     "llama-legacy": (
-        dict(hidden_size=64, num_attention_heads=4, num_key_value_heads=2, head_dim=16, intermediate_size=96,
-             num_hidden_layers=2, tie_word_embeddings=False),
-        {"token_embd.weight": T.Q4_1, "output.weight": T.Q8_0,
-         **layer_types(0, T.Q4_0, T.Q4_1, T.Q5_0, T.Q5_1, T.Q8_0, T.F16, T.Q4_1),
-         **layer_types(1, T.Q8_0, T.F16, T.Q4_1, T.Q4_0, T.BF16, T.Q5_1, T.Q5_0)}),
+        dict(
+            hidden_size=64,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            head_dim=16,
+            intermediate_size=96,
+            num_hidden_layers=2,
+            tie_word_embeddings=False,
+        ),
+        {
+            "token_embd.weight": T.Q4_1,
+            "output.weight": T.Q8_0,
+            **layer_types(0, T.Q4_0, T.Q4_1, T.Q5_0, T.Q5_1, T.Q8_0, T.F16, T.Q4_1),
+            **layer_types(1, T.Q8_0, T.F16, T.Q4_1, T.Q4_0, T.BF16, T.Q5_1, T.Q5_0),
+        },
+    ),
     "llama-kquants": (
-        dict(hidden_size=256, num_attention_heads=4, num_key_value_heads=2, head_dim=64, intermediate_size=256,
-             num_hidden_layers=1, tie_word_embeddings=True),
-        {"token_embd.weight": T.Q6_K, **layer_types(0, T.Q4_K, T.Q5_K, T.Q6_K, T.Q4_K, T.Q5_K, T.Q6_K, T.Q4_K)}),
+        dict(
+            hidden_size=256,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            head_dim=64,
+            intermediate_size=256,
+            num_hidden_layers=1,
+            tie_word_embeddings=True,
+        ),
+        {"token_embd.weight": T.Q6_K, **layer_types(0, T.Q4_K, T.Q5_K, T.Q6_K, T.Q4_K, T.Q5_K, T.Q6_K, T.Q4_K)},
+    ),
 }
 
 
@@ -105,9 +125,13 @@ def make_mixed(name, seed):
     gguf_model.round_activations(model, loaded_types)
     int8 = reference.logits(model, tokens)
     reference.write_logits(OUT / f"{name}.int8.f32", int8)
-    notes = {"seed": seed, "float32_error": float32_error, "int8_logits": f"{name}.int8.f32",
-             "int8_error": reference.row_error(int8, want),
-             "types": {n: t.name for n, t in types.items()}}
+    notes = {
+        "seed": seed,
+        "float32_error": float32_error,
+        "int8_logits": f"{name}.int8.f32",
+        "int8_error": reference.row_error(int8, want),
+        "types": {n: t.name for n, t in types.items()},
+    }
     reference.write_reference(OUT / name, path.name, tokens, want, **notes)
     print(name, notes)
 

@@ -1,8 +1,9 @@
-"""Writes gsm-mini/: what transformers computes with the embedded models, float32 weights and arithmetic on the f16 files.
+"""Writes gsm-mini/: what transformers computes with the embedded models, float32 weights and arithmetic on the f16
+files.
 
-target, draft: greedy solutions of the first test problems. target: logits of a fixed input. diffusion: logits of a fixed,
-partly masked input when every position attends to every other; the model is Dream-like, so row p - 1 predicts position p.
-The logits are computed in float64.
+target, draft: greedy solutions of the first test problems. target: logits of a fixed input. diffusion: logits of a
+fixed, partly masked input when every position attends to every other; the model is Dream-like, so row p - 1 predicts
+position p. The logits are computed in float64.
 Usage: python tests/golden/make_gsm_mini.py
 """
 
@@ -39,8 +40,13 @@ def greedy(model, tokenizer, question):
             tokens.append(int(best.indices[0]))
             margins.append(round(float(best.values[0] - best.values[1]), 4))
             step = best.indices[:1].view(1, 1)
-    return {"question": question, "prompt_tokens": prompt, "tokens": tokens, "margins": margins,
-            "text": tokenizer.decode(tokens, skip_special_tokens=True)}
+    return {
+        "question": question,
+        "prompt_tokens": prompt,
+        "tokens": tokens,
+        "margins": margins,
+        "text": tokenizer.decode(tokens, skip_special_tokens=True),
+    }
 
 
 def bidirectional_logits(folder, tokens):
@@ -52,7 +58,9 @@ def bidirectional_logits(folder, tokens):
         model = LlamaForCausalLM.from_pretrained(folder, config=config, dtype=dtype, attn_implementation="sdpa").eval()
         mask = torch.zeros(1, 1, len(tokens), len(tokens), dtype=dtype)
         with torch.no_grad():
-            hidden = model.model(input_ids=torch.tensor([tokens]), attention_mask=mask, use_cache=False).last_hidden_state
+            hidden = model.model(
+                input_ids=torch.tensor([tokens]), attention_mask=mask, use_cache=False
+            ).last_hidden_state
             results.append(model.lm_head(hidden)[0].double().numpy())
     return results
 
@@ -66,7 +74,9 @@ def main():
         tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
         model = reference.load(folder, torch.float32)
         runs = [greedy(model, tokenizer, p["question"]) for p in solved]
-        reference.write_json(OUT / f"{name}-greedy.json", {"model": f"models/gsm-mini/{name}", "greedy": runs}, indent=None)
+        reference.write_json(
+            OUT / f"{name}-greedy.json", {"model": f"models/gsm-mini/{name}", "greedy": runs}, indent=None
+        )
         for run in runs:
             print(name, repr(run["text"]), "smallest margin", min(run["margins"]))
 
@@ -82,13 +92,25 @@ def main():
     folder = MODELS / "diffusion"
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
     mask = tokenizer.mask_token_id
-    tokens = (question[-(POSITIONS - 3 * BLOCK):] + answer[:2 * BLOCK] + [mask] * BLOCK)[:POSITIONS]
+    tokens = (question[-(POSITIONS - 3 * BLOCK) :] + answer[: 2 * BLOCK] + [mask] * BLOCK)[:POSITIONS]
     want, single = bidirectional_logits(folder, tokens)
-    causal = reference.logits(LlamaForCausalLM.from_pretrained(folder, config=LlamaConfig.from_pretrained(MODELS / "target"),
-                                                              dtype=torch.float64).eval(), tokens)
+    causal = reference.logits(
+        LlamaForCausalLM.from_pretrained(
+            folder, config=LlamaConfig.from_pretrained(MODELS / "target"), dtype=torch.float64
+        ).eval(),
+        tokens,
+    )
     error = reference.row_error(single, want)
-    reference.write_reference(OUT / "diffusion", "models/gsm-mini/diffusion", tokens, want, float32_error=error,
-                              attention="bidirectional", shift=1, causal_error=reference.row_error(causal, want))
+    reference.write_reference(
+        OUT / "diffusion",
+        "models/gsm-mini/diffusion",
+        tokens,
+        want,
+        float32_error=error,
+        attention="bidirectional",
+        shift=1,
+        causal_error=reference.row_error(causal, want),
+    )
     print("diffusion float32", error, "causal instead", reference.row_error(causal, want))
 
 

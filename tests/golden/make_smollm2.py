@@ -1,7 +1,7 @@
-"""Writes smollm2.json: greedy continuations and perplexity of SmolLM2-135M-Instruct Q4_1 under transformers, float32, on gguf's
-dequantisation of the very file.
+"""Writes smollm2.json: greedy continuations and perplexity of SmolLM2-135M-Instruct Q4_1 under transformers,
+float32, on gguf's dequantisation of the very file.
 
-`int8` is the same with the input of every product with a block type rounded to int8 in blocks of 32 (nn.h): what the
+`int8_perplexity` is the same with the input of every product with a block type rounded to int8 in blocks of 32 (nn.h): what the
 integer kernels cost, seen without them.
 Usage: python tests/golden/make_smollm2.py SmolLM2-135M-Instruct.Q4_1.gguf wikitext-2/test.txt
 """
@@ -35,8 +35,10 @@ PROMPTS = [
 ]
 CHATS = [
     [{"role": "user", "content": "What is gravity? Answer in two sentences."}],
-    [{"role": "system", "content": "You are a terse assistant."},
-     {"role": "user", "content": "Name three primary colours."}],
+    [
+        {"role": "system", "content": "You are a terse assistant."},
+        {"role": "user", "content": "Name three primary colours."},
+    ],
 ]
 
 
@@ -48,7 +50,8 @@ def load_tokenizer(reader):
     merges = [tuple(m.split(" ")) for m in field("merges")]
     tokenizer = Tokenizer(models.BPE(vocab={t: i for i, t in enumerate(tokens)}, merges=merges))
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)])
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
     tokenizer.decoder = decoders.ByteLevel()
     control = [t for t, kind in zip(tokens, field("token_type")) if kind == 3]
     tokenizer.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in control])
@@ -79,7 +82,7 @@ def perplexity(model, ids, context):
     """Mean over positions 1..context-1 of non-overlapping windows, each from an empty cache."""
     windows = []
     for start in range(0, len(ids) - context + 1, context):
-        window = torch.tensor([ids[start:start + context]])
+        window = torch.tensor([ids[start : start + context]])
         with torch.no_grad():
             logits = model(input_ids=window, use_cache=False).logits[0, :-1].double()
         windows.append(float(torch.nn.functional.cross_entropy(logits, window[0, 1:])))
@@ -91,8 +94,14 @@ def continuation(model, tokenizer, text, **fields):
     prompt = tokenizer.encode(text, add_special_tokens=False).ids
     tokens, margins = greedy(model, prompt)
     print(repr(text), "->", repr(tokenizer.decode(tokens)), "smallest margin", min(margins), flush=True)
-    return {"prompt": text, **fields, "prompt_tokens": prompt, "tokens": tokens, "margins": margins,
-            "text": tokenizer.decode(tokens)}
+    return {
+        "prompt": text,
+        **fields,
+        "prompt_tokens": prompt,
+        "tokens": tokens,
+        "margins": margins,
+        "text": tokenizer.decode(tokens),
+    }
 
 
 def main():
@@ -115,19 +124,23 @@ def main():
         result["int8_perplexity"] = perplexity(model, evaluated, int(context))["perplexity"]
         print(context, result["perplexity"], "int8", result["int8_perplexity"], flush=True)
 
-    reference.write_json(reference.GOLDEN / "smollm2.json", {
-        "model_sha256": hashlib.sha256(arguments.model.read_bytes()).hexdigest(),
-        "margin_that_decides": 0.05,
-        "greedy": greedy_runs,
-        "wikitext": {
-            "file_sha256": hashlib.sha256(arguments.wikitext.read_bytes()).hexdigest(),
-            "file_tokens": len(ids),
-            "evaluated_tokens": len(evaluated),
-            "first_tokens": evaluated[:32],
-            "tokens_sha256_int32_le": hashlib.sha256(np.array(evaluated, "<i4").tobytes()).hexdigest(),
-            "contexts": exact,
+    reference.write_json(
+        reference.GOLDEN / "smollm2.json",
+        {
+            "model_sha256": hashlib.sha256(arguments.model.read_bytes()).hexdigest(),
+            "margin_that_decides": 0.05,
+            "greedy": greedy_runs,
+            "wikitext": {
+                "file_sha256": hashlib.sha256(arguments.wikitext.read_bytes()).hexdigest(),
+                "file_tokens": len(ids),
+                "evaluated_tokens": len(evaluated),
+                "first_tokens": evaluated[:32],
+                "tokens_sha256_int32_le": hashlib.sha256(np.array(evaluated, "<i4").tobytes()).hexdigest(),
+                "contexts": exact,
+            },
         },
-    }, indent=None)
+        indent=None,
+    )
 
 
 if __name__ == "__main__":

@@ -26,8 +26,8 @@ def tokens(seed):
 
 
 def randomize(model, seed):
-    """Standard deviations chosen so that attention scores spread by about 2 and every block adds about 1 to the residual:
-    attention is far from uniform and from one-hot, and no part hides behind another."""
+    """Attention scores spread by about 2 and every block adds about 1 to the residual, so that attention is far from
+    uniform and from one-hot, and no part hides behind another."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, p in sorted(model.named_parameters()):
