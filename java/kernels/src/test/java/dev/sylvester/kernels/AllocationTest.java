@@ -2,7 +2,6 @@ package dev.sylvester.kernels;
 
 import static dev.sylvester.kernels.TestData.blank;
 import static dev.sylvester.kernels.TestData.floats;
-import static dev.sylvester.kernels.TestData.gaussian;
 import static dev.sylvester.kernels.TestData.ints;
 import static dev.sylvester.kernels.TestData.rows;
 import static dev.sylvester.kernels.TestData.weights;
@@ -12,6 +11,7 @@ import com.sun.management.ThreadMXBean;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.management.ManagementFactory;
+import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
 /** Hot calls allocate nothing on the Java heap once they are compiled. */
@@ -22,41 +22,61 @@ class AllocationTest {
 
   // Shared, as in a model: its segments need the most work of a call.
   private final Arena arena = Arena.ofShared();
+  private final ThreadPool pool = ThreadPool.of(1);
+  private final Workspace workspace = new Workspace();
+  private final MemorySegment x = rows(arena, 2, 1, 16, 16);
+  private final MemorySegment y = blank(arena, 1, 16, 16);
+  private final MemorySegment ids = ints(arena, 3);
+
+  @AfterEach
+  void free() {
+    workspace.close();
+    pool.close();
+    arena.close();
+  }
 
   @Test
-  void noHotCallAllocates() {
-    try (ThreadPool pool = ThreadPool.of(1);
-        Workspace workspace = new Workspace()) {
-      MemorySegment w = weights(arena, DType.F32, 1, 16, 16);
-      Matrix matrix = Matrix.pack(DType.F32, 16, 16, w, arena, pool);
-      MemorySegment x = rows(arena, 2, 1, 16, 16);
-      MemorySegment y = blank(arena, 1, 16, 16);
-      MemorySegment ids = ints(arena, 3);
-      assertNoAllocation(
-          "multiply", () -> matrix.multiply(x, 16, 1, w, false, y, 16, workspace, pool));
-      assertNoAllocation("embed", () -> Nn.embed(DType.F32, w, 16, 16, ids, 1, y, 16));
-      assertNoAllocation("rmsNorm", () -> Nn.rmsNorm(x, 16, w, 1e-5f, 1, 16, y, 16, pool));
-      assertNoAllocation("swiGlu", () -> Nn.swiGlu(x, 16, x, 16, 1, 16, y, 16, pool));
-      Rope rope = Rope.of(RopeScaling.none(10000), 16, arena);
-      MemorySegment table = blank(arena, 1, 16, 16);
-      assertNoAllocation("table", () -> rope.table(ids, 1, table));
-      assertNoAllocation("rotate", () -> rope.rotate(y, 16, 1, 1, 16, false, table, pool));
-      FloatCache cache = FloatCache.allocate(AttentionShape.causal(1, 1, 16, 16), arena);
-      assertNoAllocation("append", () -> cache.append(x, 16, x, 16, 0, 1, pool));
-      assertNoAllocation("attend", () -> cache.attend(x, 16, 0, 1, 1, y, 16, workspace, pool));
-      LogitsStats stats = LogitsStats.allocate(1, arena);
-      assertNoAllocation("stats", () -> stats.compute(x, 16, 1, 16, pool));
-      Sampler sampler =
-          Sampler.of(SamplerOptions.GREEDY.withTemperature(1).withTopK(4).withTopP(0.9f), arena);
-      MemorySegment bias = floats(arena, gaussian(5, 1));
-      assertNoAllocation("sample", () -> sampler.sample(x, 16, ids, 1, ids, bias, 1, 7, workspace));
-    } finally {
-      arena.close();
-    }
+  void matrix() {
+    MemorySegment w = weights(arena, DType.F32, 1, 16, 16);
+    Matrix matrix = Matrix.pack(DType.F32, 16, 16, w, arena, pool);
+    assertNoAllocation(() -> matrix.multiply(x, 16, 1, w, false, y, 16, workspace, pool));
+  }
+
+  @Test
+  void rowFunctions() {
+    MemorySegment w = weights(arena, DType.F32, 1, 16, 16);
+    assertNoAllocation(() -> Nn.embed(DType.F32, w, 16, 16, ids, 1, y, 16));
+    assertNoAllocation(() -> Nn.rmsNorm(x, 16, w, 1e-5f, 1, 16, y, 16, pool));
+    assertNoAllocation(() -> Nn.swiGlu(x, 16, x, 16, 1, 16, y, 16, pool));
+  }
+
+  @Test
+  void rope() {
+    Rope rope = Rope.of(RopeScaling.none(10000), 16, arena);
+    MemorySegment table = blank(arena, 1, 16, 16);
+    assertNoAllocation(() -> rope.table(ids, 1, table));
+    assertNoAllocation(() -> rope.rotate(y, 16, 1, 1, 16, false, table, pool));
+  }
+
+  @Test
+  void floatCache() {
+    FloatCache cache = FloatCache.allocate(AttentionShape.causal(1, 1, 16, 16), arena);
+    assertNoAllocation(() -> cache.append(x, 16, x, 16, 0, 1, pool));
+    assertNoAllocation(() -> cache.attend(x, 16, 0, 1, 1, y, 16, workspace, pool));
+  }
+
+  @Test
+  void logits() {
+    LogitsStats stats = LogitsStats.allocate(1, arena);
+    assertNoAllocation(() -> stats.compute(x, 16, 1, 16, pool));
+    Sampler sampler =
+        Sampler.of(SamplerOptions.GREEDY.withTemperature(1).withTopK(4).withTopP(0.9f), arena);
+    MemorySegment bias = floats(arena, 0.5f);
+    assertNoAllocation(() -> sampler.sample(x, 16, ids, 1, ids, bias, 1, 7, workspace));
   }
 
   /** At latest after 200,000 calls the compiler has removed the last temporary object. */
-  private static void assertNoAllocation(String name, Runnable call) {
+  private static void assertNoAllocation(Runnable call) {
     long bytes = Long.MAX_VALUE;
     for (int round = 0; round < ROUNDS && bytes > 0; round++) {
       long before = THREADS.getCurrentThreadAllocatedBytes();
@@ -65,6 +85,6 @@ class AllocationTest {
       }
       bytes = THREADS.getCurrentThreadAllocatedBytes() - before;
     }
-    assertThat(bytes).as("%s: bytes allocated by %d calls", name, CALLS).isZero();
+    assertThat(bytes).as("bytes allocated by %d calls", CALLS).isZero();
   }
 }

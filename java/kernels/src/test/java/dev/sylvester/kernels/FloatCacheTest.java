@@ -157,8 +157,8 @@ class FloatCacheTest {
         "tokens is 81",
         () -> cache.attend(q, QUERY_COLS, 0, 1, 81, y, QUERY_COLS, workspace, null));
     assertRefused(
-        Status.BAD_VALUE,
-        "first",
+        Status.BAD_SHAPE,
+        "first + rows is 6",
         () -> cache.attend(q, QUERY_COLS, 5, 1, 5, y, QUERY_COLS, workspace, null));
     assertRefused(
         Status.OVERLAP,
@@ -170,7 +170,7 @@ class FloatCacheTest {
   void badShapesAreRefused() {
     assertShapeRefused(Status.BAD_SHAPE, AttentionShape.causal(5, 2, 16, 16));
     assertShapeRefused(Status.BAD_SHAPE, AttentionShape.causal(2, 2, 12, 16));
-    assertShapeRefused(Status.UNSUPPORTED, SHAPE.withCacheType(DType.Q8_0));
+    assertShapeRefused(Status.BAD_VALUE, SHAPE.withCacheType(DType.Q8_0));
     assertShapeRefused(Status.BAD_VALUE, SHAPE.withScale(Float.NaN));
     assertShapeRefused(Status.BAD_VALUE, SHAPE.withSoftCap(-1));
     assertShapeRefused(Status.BAD_VALUE, SHAPE.withWindow(-1));
