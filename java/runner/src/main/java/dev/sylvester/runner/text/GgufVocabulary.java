@@ -5,7 +5,9 @@ import dev.sylvester.runner.format.ModelFormatException;
 import dev.sylvester.runner.text.TokenTable.Spelling;
 import java.nio.file.Path;
 import java.util.BitSet;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
@@ -180,11 +182,11 @@ public record GgufVocabulary(
   }
 
   Optional<ChatTemplate> template() {
-    return chatTemplate.map(source -> new ChatTemplate(file, source, text(bos), text(eos)));
-  }
-
-  private String text(OptionalInt token) {
-    return token.isPresent() ? tokens.get(token.getAsInt()) : "";
+    Map<String, String> special = new HashMap<>();
+    bos.ifPresent(id -> special.put("bos_token", tokens.get(id)));
+    eos.ifPresent(id -> special.put("eos_token", tokens.get(id)));
+    unk.ifPresent(id -> special.put("unk_token", tokens.get(id)));
+    return chatTemplate.map(source -> new ChatTemplate(file, source, special));
   }
 
   private static OptionalInt tokenId(Path file, GgufMetadata metadata, String key, int size) {

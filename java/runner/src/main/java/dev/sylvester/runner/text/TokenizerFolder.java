@@ -9,6 +9,9 @@ import java.nio.charset.CharacterCodingException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
@@ -53,9 +56,13 @@ final class TokenizerFolder {
       source = configuredTemplate();
     }
     Path origin = file;
-    return source.map(
-        text ->
-            new ChatTemplate(origin, text, specialToken("bos_token"), specialToken("eos_token")));
+    Map<String, String> special = new HashMap<>();
+    for (String name : List.of("bos_token", "eos_token", "unk_token", "pad_token", "sep_token")) {
+      if (!specialToken(name).isEmpty()) {
+        special.put(name, specialToken(name));
+      }
+    }
+    return source.map(text -> new ChatTemplate(origin, text, special));
   }
 
   private Optional<String> configuredTemplate() {
