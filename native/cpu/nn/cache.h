@@ -1,0 +1,17 @@
+// Checks and sizes of the float cache that its users share.
+#ifndef SYLVESTER_NATIVE_CPU_NN_CACHE_H_
+#define SYLVESTER_NATIVE_CPU_NN_CACHE_H_
+
+#include <sylvester/nn.h>
+
+namespace sylvester {
+
+// Checks every field on behalf of the named function of the ABI.
+syl_status CheckAttentionShape(const char* function, const syl_attention* attention);
+
+// Bytes of the keys of a checked shape; the values take as many.
+int64_t CacheBytes(const syl_attention& attention);
+
+}  // namespace sylvester
+
+#endif
