@@ -13,6 +13,7 @@ import static dev.sylvester.kernels.TestData.weight;
 import static dev.sylvester.kernels.TestData.weights;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.data.Offset.offset;
 
 import dev.sylvester.kernels.Matrix.Part;
 import java.lang.foreign.Arena;
@@ -61,7 +62,7 @@ class MatrixTest {
         // One rounding a term of the longest chain, and one each for scale, bias and old value.
         assertThat((double) get(y, at))
             .as("%s row %d output %d", type, r, o)
-            .isCloseTo(sum, org.assertj.core.data.Offset.offset((K + 4) * EPS * size));
+            .isCloseTo(sum, offset((K + 4) * EPS * size));
       }
     }
   }

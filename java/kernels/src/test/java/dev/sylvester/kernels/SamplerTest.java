@@ -8,6 +8,7 @@ import static org.assertj.core.data.Offset.offset;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.stream.LongStream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
@@ -97,7 +98,7 @@ class SamplerTest {
   }
 
   private int[] tokens(SamplerOptions options) {
-    return java.util.stream.LongStream.range(0, 500)
+    return LongStream.range(0, 500)
         .mapToInt(position -> draw(options, position))
         .distinct()
         .sorted()

@@ -1,5 +1,6 @@
 package dev.sylvester.kernels;
 
+import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
 import static java.lang.foreign.ValueLayout.JAVA_FLOAT_UNALIGNED;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
@@ -119,9 +120,9 @@ final class TestData {
       case BF16 -> Float.intBitsToFloat(weights.get(JAVA_SHORT_UNALIGNED, block) << 16);
       case Q8_0 ->
           Float.float16ToFloat(weights.get(JAVA_SHORT_UNALIGNED, block))
-              * weights.get(java.lang.foreign.ValueLayout.JAVA_BYTE, block + 2 + j);
+              * weights.get(JAVA_BYTE, block + 2 + j);
       case Q4_0 -> {
-        int nibbles = weights.get(java.lang.foreign.ValueLayout.JAVA_BYTE, block + 2 + j % 16);
+        int nibbles = weights.get(JAVA_BYTE, block + 2 + j % 16);
         int q = j < 16 ? nibbles & 15 : nibbles >> 4 & 15;
         yield (double) Float.float16ToFloat(weights.get(JAVA_SHORT_UNALIGNED, block)) * (q - 8);
       }
