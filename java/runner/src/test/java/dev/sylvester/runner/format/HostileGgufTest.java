@@ -3,6 +3,7 @@ package dev.sylvester.runner.format;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.io.IOException;
+import java.lang.foreign.MemorySegment;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -591,25 +592,20 @@ class HostileGgufTest {
   void hostile(Hostile<GgufWriter> hostile) throws IOException {
     GgufWriter writer = GgufWriter.llama();
     hostile.damage().accept(writer);
-    Path file = write(writer.write());
+    Path file = Files.write(folder.resolve("model.gguf"), writer.write());
     hostile.expect(file, file);
   }
 
   @Test
-  void everyTruncation() throws IOException {
-    byte[] whole = GgufWriter.llama().write();
-    for (int length = 0; length < whole.length; length++) {
-      Path file = write(Arrays.copyOf(whole, length));
-      assertThatThrownBy(() -> ModelFile.open(file))
+  void everyTruncation() {
+    Path file = Path.of("model.gguf");
+    MemorySegment whole = MemorySegment.ofArray(GgufWriter.llama().write());
+    for (long length = 0; length < whole.byteSize(); length++) {
+      MemorySegment data = whole.asSlice(0, length);
+      assertThatThrownBy(() -> GgufHeader.parse(file, data))
           .as("first %d bytes", length)
           .isInstanceOf(ModelFormatException.class)
           .hasMessageStartingWith(file + ": ");
     }
-  }
-
-  private Path write(byte[] bytes) throws IOException {
-    Path file = folder.resolve("model.gguf");
-    Files.write(file, bytes);
-    return file;
   }
 }

@@ -129,7 +129,7 @@ class ModelFileTest {
       assertThatThrownBy(() -> ModelFile.open(bad)).isInstanceOf(ModelFormatException.class);
     }
     try (ModelFile model = ModelFile.open(good)) {
-      assertThat(mapped()).as("while open").isEqualTo(1);
+      assertThat(mapped()).as("while %s is open", model.path()).isEqualTo(1);
     }
     assertThat(mapped()).as("after closing").isZero();
   }
