@@ -82,13 +82,25 @@ public record NativeLibrary(SymbolLookup symbols, Path path, List<String> refuse
     } catch (IllegalArgumentException e) {
       throw new RefusedException(linkerError(path));
     }
-    int version = (int) call(function(symbols, "syl_abi_version", FunctionDescriptor.of(JAVA_INT)));
+    int version = abiVersion(symbols);
     if (version != ABI_VERSION) {
       throw new RefusedException(
           "its ABI version is %d, this Java code needs %d; use a library and a jar of the same release"
               .formatted(version, ABI_VERSION));
     }
     return symbols;
+  }
+
+  // Invoked exactly, as every start passes here: other ways of calling a handle take milliseconds.
+  private static int abiVersion(SymbolLookup symbols) throws RefusedException {
+    MethodHandle version = function(symbols, "syl_abi_version", FunctionDescriptor.of(JAVA_INT));
+    try {
+      return (int) version.invokeExact();
+    } catch (RuntimeException | Error e) {
+      throw e;
+    } catch (Throwable e) {
+      throw new AssertionError(e);
+    }
   }
 
   /** Honours the setting of the tier; an unknown or unsupported one is an error. */
