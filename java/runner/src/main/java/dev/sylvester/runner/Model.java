@@ -9,7 +9,6 @@ import dev.sylvester.runner.format.SafetensorsFolder;
 import dev.sylvester.runner.format.Tensor;
 import dev.sylvester.runner.hub.Catalog;
 import dev.sylvester.runner.layers.Evaluator;
-import dev.sylvester.runner.layers.LazyArena;
 import dev.sylvester.runner.layers.Weights;
 import dev.sylvester.runner.text.GgufVocabulary;
 import dev.sylvester.runner.text.Tokenizer;
@@ -82,7 +81,7 @@ public final class Model implements AutoCloseable {
       opened.add(file);
       Tokenizer tokenizer = tokenizer(file);
       opened.add(tokenizer);
-      Arena arena = new LazyArena();
+      Arena arena = Arena.ofShared();
       opened.add(arena);
       ThreadPool pool = ThreadPool.of(options.threads());
       opened.add(pool);
@@ -160,6 +159,9 @@ public final class Model implements AutoCloseable {
 
   /** An empty text. Close it before the model; closing the model closes it too. */
   public Session newSession() {
+    if (!arena.scope().isAlive()) {
+      throw new IllegalStateException("the model is closed");
+    }
     Session session = new Session(this, new Evaluator(weights, pool, context, options.cacheType()));
     sessions.add(session);
     return session;

@@ -12,9 +12,11 @@ import java.nio.file.NoSuchFileException;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.IFactory;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.ScopeType;
+import picocli.CommandLine.Spec;
 import picocli.CommandLine.UnmatchedArgumentException;
 
 /** The command line. Exit codes: 0 success, 2 any error, told in one line on stderr. */
@@ -63,6 +65,8 @@ public final class Main implements Runnable {
       scope = ScopeType.INHERIT,
       description = "Show this help.")
   private boolean help;
+
+  @Spec private CommandSpec spec;
 
   private Main(InputStream in, PrintStream out, PrintStream err) {
     this.in = in;
@@ -130,7 +134,7 @@ public final class Main implements Runnable {
   /** Without a command: the help. */
   @Override
   public void run() {
-    CommandLine.usage(this, out);
+    spec.commandLine().usage(out);
   }
 
   private int badArguments(ParameterException e, String[] arguments) {

@@ -3,7 +3,8 @@ package dev.sylvester.runner.cli;
 import dev.sylvester.kernels.DType;
 import dev.sylvester.runner.Model;
 import dev.sylvester.runner.ModelOptions;
-import java.io.IOException;
+import dev.sylvester.runner.format.ModelFile;
+import dev.sylvester.runner.hub.Catalog;
 import picocli.CommandLine.Option;
 
 /** Which model, and how it is opened. */
@@ -40,11 +41,25 @@ final class ModelArguments {
       description = "Elements of the key and value cache: f16 or f32. Default: f16.")
   CacheType cacheType;
 
-  Model open() throws IOException {
+  Model open() {
     return open(context);
   }
 
-  Model open(Integer context) throws IOException {
+  /**
+   * With the model's limit as context, at most so many tokens, unless the option says otherwise.
+   */
+  Model openUpTo(int most) {
+    if (context != null) {
+      return open();
+    }
+    int limit;
+    try (ModelFile file = ModelFile.open(Catalog.resolve(model))) {
+      limit = file.config().contextLength();
+    }
+    return open(Math.min(limit, most));
+  }
+
+  Model open(Integer context) {
     if (context != null && context < 1) {
       throw new IllegalArgumentException("context is %d, must be at least 1".formatted(context));
     }

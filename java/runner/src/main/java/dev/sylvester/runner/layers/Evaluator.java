@@ -8,6 +8,7 @@ import dev.sylvester.runner.format.ModelConfig;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.function.IntConsumer;
 
 /**
  * A text under evaluation: its tokens, their keys and values, and the logits of the last one. Going
@@ -42,7 +43,7 @@ public final class Evaluator implements AutoCloseable {
   private final Transformer transformer;
   private final int context;
   private final int chunk;
-  private final Arena arena = new LazyArena();
+  private final Arena arena = Arena.ofShared();
   private final FloatCache[] caches;
   private final MemorySegment tokens;
   private final Logits last;
@@ -141,38 +142,53 @@ public final class Evaluator implements AutoCloseable {
 
   /** Appends tokens {@code from <= i < to} of an array and computes the logits of the last. */
   public void append(int[] ids, int from, int to) {
-    require(to - from);
-    for (int begin = from; begin < to; begin += chunk) {
-      int rows = Math.min(chunk, to - begin);
-      prepare(rows);
-      for (int i = 0; i < rows; i++) {
-        put(i, ids[begin + i]);
-      }
-      run(rows);
-      if (begin + rows == to) {
-        transformer.head(scratch, hiddenRow(rows - 1), 1, last.outputs());
-      }
-    }
+    int end = position + to - from;
+    appendChunks(
+        ids,
+        from,
+        to,
+        rows -> {
+          if (position == end) {
+            transformer.head(scratch, hiddenRow(rows - 1), 1, last.outputs());
+          }
+        });
   }
 
   /** Appends tokens and hands out the logits of every one. */
   public void append(int[] ids, LogitsConsumer consumer) {
-    require(ids.length);
     if (block == null) {
       block = logits(HEAD_ROWS);
     }
-    for (int begin = 0; begin < ids.length; begin += chunk) {
-      int rows = Math.min(chunk, ids.length - begin);
-      prepare(rows);
-      for (int i = 0; i < rows; i++) {
-        put(i, ids[begin + i]);
+    appendChunks(
+        ids,
+        0,
+        ids.length,
+        rows -> {
+          for (int row = 0; row < rows; row += HEAD_ROWS) {
+            int count = Math.min(HEAD_ROWS, rows - row);
+            transformer.head(scratch, hiddenRow(row), count, block.outputs());
+            consumer.accept(position - rows + row, count, block.values());
+          }
+        });
+  }
+
+  /** All tokens or none: a refused one leaves the text as it was. */
+  private void appendChunks(int[] ids, int from, int to, IntConsumer afterChunk) {
+    require(to - from);
+    int before = position;
+    try {
+      for (int begin = from; begin < to; begin += chunk) {
+        int rows = Math.min(chunk, to - begin);
+        prepare(rows);
+        for (int i = 0; i < rows; i++) {
+          put(i, ids[begin + i]);
+        }
+        run(rows);
+        afterChunk.accept(rows);
       }
-      run(rows);
-      for (int row = 0; row < rows; row += HEAD_ROWS) {
-        int count = Math.min(HEAD_ROWS, rows - row);
-        transformer.head(scratch, hiddenRow(row), count, block.outputs());
-        consumer.accept(position - rows + row, count, block.values());
-      }
+    } catch (RuntimeException e) {
+      position = before;
+      throw e;
     }
   }
 
@@ -181,6 +197,9 @@ public final class Evaluator implements AutoCloseable {
   }
 
   private void require(int rows) {
+    if (!arena.scope().isAlive()) {
+      throw new IllegalStateException("the session is closed");
+    }
     if (rows < 1) {
       throw new IllegalArgumentException("there are no tokens to append");
     }

@@ -37,6 +37,7 @@ final class Scratch implements AutoCloseable {
   final MemorySegment attention;
   final MemorySegment gate;
   final MemorySegment up;
+  final MemorySegment activated;
   final LayerOutputs[] layers;
   final Workspace workspace = new Workspace();
 
@@ -58,6 +59,7 @@ final class Scratch implements AutoCloseable {
     attention = floats(attentionStride);
     gate = floats(gateUpStride);
     up = gate.asSlice((long) c.intermediateSize() * Float.BYTES);
+    activated = floats(c.intermediateSize());
     layers =
         weights.layers().stream()
             .map(

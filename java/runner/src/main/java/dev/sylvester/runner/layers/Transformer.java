@@ -28,8 +28,8 @@ final class Transformer {
   void forward(FloatCache[] caches, Scratch s, int first, int rows) {
     long width = config.hiddenSize();
     Nn.embed(
-        weights.embedding().dtype(),
-        weights.embedding().data(),
+        weights.embeddingType(),
+        weights.embedding(),
         config.vocabSize(),
         width,
         s.ids,
@@ -116,11 +116,19 @@ final class Transformer {
     layer
         .gateUp()
         .multiply(s.normed, width, rows, false, outputs.gateUp(), stride, s.workspace, pool);
-    Nn.swiGlu(s.gate, stride, s.up, stride, rows, config.intermediateSize(), s.gate, stride, pool);
+    long inner = config.intermediateSize();
+    Nn.swiGlu(s.gate, stride, s.up, stride, rows, inner, s.activated, inner, pool);
     layer
         .down()
         .multiply(
-            s.gate, stride, rows, true, outputs.hiddenOfFeedForward(), width, s.workspace, pool);
+            s.activated,
+            inner,
+            rows,
+            true,
+            outputs.hiddenOfFeedForward(),
+            width,
+            s.workspace,
+            pool);
   }
 
   /** Logits of hidden states; logits: rows of the vocabulary's size. */

@@ -1,5 +1,6 @@
 package dev.sylvester.runner.layers;
 
+import dev.sylvester.kernels.DType;
 import dev.sylvester.kernels.Rope;
 import dev.sylvester.kernels.ThreadPool;
 import dev.sylvester.runner.format.ModelConfig;
@@ -14,7 +15,8 @@ import java.util.List;
  * A model's weights, packed for the kernels. Only the embedding rows stay in the mapped file.
  *
  * @param config the model's configuration
- * @param embedding vocabulary x hidden size, in the file's type
+ * @param embedding vocabulary x hidden size, as in the file
+ * @param embeddingType its element type
  * @param layers from first to last
  * @param norm of the last layer's output
  * @param head hidden size to vocabulary
@@ -22,7 +24,8 @@ import java.util.List;
  */
 public record Weights(
     ModelConfig config,
-    Tensor embedding,
+    MemorySegment embedding,
+    DType embeddingType,
     List<Layer> layers,
     MemorySegment norm,
     Projection head,
@@ -72,7 +75,8 @@ public record Weights(
       String head = c.tiedEmbeddings() ? "model.embed_tokens" : "lm_head";
       return new Weights(
           c,
-          embedding,
+          embedding.data(),
+          embedding.dtype(),
           List.copyOf(layers),
           vector("model.norm.weight", c.hiddenSize()),
           projection(c.hiddenSize(), new Projection.Part(head, c.vocabSize(), false)),
