@@ -1,0 +1,151 @@
+// The one kernel of the matrix product, for every type and number of rows.
+#if defined(SYLVESTER_NATIVE_CPU_NN_MATMUL_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef SYLVESTER_NATIVE_CPU_NN_MATMUL_INL_H_
+#undef SYLVESTER_NATIVE_CPU_NN_MATMUL_INL_H_
+#else
+#define SYLVESTER_NATIVE_CPU_NN_MATMUL_INL_H_
+#endif
+
+#include <algorithm>
+#include <cstring>
+
+#include "hwy/highway.h"
+#include "native/cpu/nn/matmul.h"
+#include "native/cpu/nn/quantize_rows-inl.h"
+#include "native/cpu/nn/weight_formats-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace sylvester {
+namespace HWY_NAMESPACE {
+
+// Asks for a step that lies some way ahead, in this panel or in the one that comes when `panels` are done: the
+// arithmetic of block types keeps the processor from looking far enough ahead by itself. Into the second-level cache,
+// because the first has too few requests in flight.
+template <class Weights>
+HWY_INLINE void PrefetchStep(const PackedLayout& layout, const uint8_t* panel, int64_t panels, int64_t step) {
+  constexpr int64_t kDistance = 4096 / Weights::kStepBytes;  // steps
+  step += std::min(layout.steps, kDistance);
+  if (step >= layout.steps) {
+    step -= layout.steps;
+    panel += panels * layout.panel_bytes;
+  }
+  for (int64_t i = 0; i < Weights::kStepBytes; i += 64) {
+    __builtin_prefetch(panel + step * Weights::kStepBytes + i, 0, 2);
+  }
+  __builtin_prefetch(panel + layout.scale_offset + step * Weights::kScaleBytes, 0, 2);
+}
+
+// Accumulators of a tile: [panel][row][16].
+using Tile = float[kMaxChunkRows * kPanelRows];
+
+template <class Weights>
+HWY_INLINE void MultiplyTile(const PackedLayout& layout, const uint8_t* HWY_RESTRICT first_panel, int64_t panels,
+                             const typename Weights::Activations* HWY_RESTRICT x, int64_t rows, Tile& tile) {
+  std::memset(tile, 0, static_cast<size_t>(panels * rows * kPanelRows) * sizeof(float));
+  for (int64_t step = 0; step < layout.steps; ++step, x += rows) {
+    for (int64_t p = 0; p < panels; ++p) {
+      const uint8_t* panel = first_panel + p * layout.panel_bytes;
+      if constexpr (Weights::kPrefetch) PrefetchStep<Weights>(layout, panel, panels, step);
+      for (int64_t v = 0; v < kVectors; ++v) {
+        Weights weights;
+        weights.Load(layout, panel, step, v * kLanes);
+        float* sums = tile + p * rows * kPanelRows + v * kLanes;
+        for (int64_t r = 0; r < rows; ++r, sums += kPanelRows) {
+          hn::Store(weights.Step(x[r], hn::Load(DF(), sums)), DF(), sums);
+        }
+      }
+    }
+  }
+}
+
+// Sums of one panel into y, with bias and the old y.
+HWY_NOINLINE void StorePanel(const MatMul& mm, int64_t panel, int64_t first_row, int64_t rows,
+                             const float* HWY_RESTRICT sums) {
+  const int64_t first = panel * kPanelRows, count = std::min(kPanelRows, mm.n - first);
+  for (int64_t r = 0; r < rows; ++r, sums += kPanelRows) {
+    float* y = mm.y + (first_row + r) * mm.y_stride + first;
+    int64_t i = 0;
+    for (; i + kLanes <= count; i += kLanes) {
+      VF sum = hn::Load(DF(), sums + i);
+      if (mm.bias != nullptr) sum = hn::Add(sum, hn::LoadU(DF(), mm.bias + first + i));
+      if (mm.accumulate) sum = hn::Add(hn::LoadU(DF(), y + i), sum);
+      hn::StoreU(sum, DF(), y + i);
+    }
+    for (; i < count; ++i) {
+      float sum = sums[i];
+      if (mm.bias != nullptr) sum += mm.bias[first + i];
+      y[i] = mm.accumulate ? y[i] + sum : sum;
+    }
+  }
+}
+
+template <class Weights>
+HWY_NOINLINE void MultiplyPanels(const MatMul& mm, int64_t chunk, int64_t first, int64_t last) {
+  const int64_t rows = mm.RowsOf(chunk);
+  // With few rows, several panels: memory is read faster in several streams, and the dependent additions of a row need
+  // company to fill the processor.
+  const int64_t at_once = std::max<int64_t>(1, Weights::kPanelsAtOnce / rows);
+  const auto* x = mm.ChunkSteps<typename Weights::Activations>(chunk);
+  HWY_ALIGN Tile tile;
+  for (int64_t panel = first; panel < last; panel += at_once) {
+    const int64_t panels = std::min(at_once, last - panel);
+    MultiplyTile<Weights>(mm.layout, mm.packed + panel * mm.layout.panel_bytes, panels, x, rows, tile);
+    for (int64_t p = 0; p < panels; ++p) {
+      StorePanel(mm, panel + p, chunk * mm.chunk_rows, rows, tile + p * rows * kPanelRows);
+    }
+  }
+}
+
+template <bool kVnni>
+HWY_INLINE void MultiplyPanelsOfType(const MatMul& mm, int64_t chunk, int64_t first, int64_t last) {
+  switch (mm.type) {
+    case SYL_Q4_0:
+      return MultiplyPanels<BlockWeights<SYL_Q4_0, kVnni>>(mm, chunk, first, last);
+    case SYL_Q4_1:
+      return MultiplyPanels<BlockWeights<SYL_Q4_1, kVnni>>(mm, chunk, first, last);
+    case SYL_Q5_0:
+      return MultiplyPanels<BlockWeights<SYL_Q5_0, kVnni>>(mm, chunk, first, last);
+    case SYL_Q5_1:
+      return MultiplyPanels<BlockWeights<SYL_Q5_1, kVnni>>(mm, chunk, first, last);
+    case SYL_Q8_0:
+      return MultiplyPanels<BlockWeights<SYL_Q8_0, kVnni>>(mm, chunk, first, last);
+    case SYL_Q4_K:
+      return MultiplyPanels<BlockWeights<SYL_Q4_K, kVnni>>(mm, chunk, first, last);
+    case SYL_Q5_K:
+      return MultiplyPanels<BlockWeights<SYL_Q5_K, kVnni>>(mm, chunk, first, last);
+    case SYL_Q6_K:
+      return MultiplyPanels<BlockWeights<SYL_Q6_K, kVnni>>(mm, chunk, first, last);
+    case SYL_F16:
+      return MultiplyPanels<PlainWeights<SYL_F16>>(mm, chunk, first, last);
+    case SYL_BF16:
+      return MultiplyPanels<PlainWeights<SYL_BF16>>(mm, chunk, first, last);
+    default:
+      return MultiplyPanels<PlainWeights<SYL_F32>>(mm, chunk, first, last);
+  }
+}
+
+// Panels first .. last-1 with the rows of one chunk.
+void Multiply(const MatMul& mm, int64_t chunk, int64_t first, int64_t last) {
+  MultiplyPanelsOfType<false>(mm, chunk, first, last);
+}
+
+#if HWY_TARGET == HWY_AVX3
+void MultiplyVnni(const MatMul& mm, int64_t chunk, int64_t first, int64_t last) {
+  MultiplyPanelsOfType<true>(mm, chunk, first, last);
+}
+#endif
+
+void PrepareRows(const MatMul& mm, int64_t first, int64_t last) {
+  for (int64_t r = first; r < last; ++r) {
+    if (IsPlain(mm.type)) {
+      CopyRow(mm, r);
+    } else {
+      QuantizeRow(mm, r);
+    }
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace sylvester
+HWY_AFTER_NAMESPACE();
+#endif

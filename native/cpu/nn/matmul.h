@@ -1,0 +1,61 @@
+// The matrix product between its checked arguments and its kernels.
+//
+// Rows of x are first put into the workspace: quantised for block types, copied for plain ones. They lie in chunks of
+// up to 64 rows, [chunk][step][row of the chunk], so that a kernel unpacks the weights of a step once, keeps them in
+// registers and meets the activations of all rows of the chunk in one stream. A row is computed by the same
+// instructions in the same order wherever it lies: that is what makes results independent of the other rows.
+#ifndef SYLVESTER_NATIVE_CPU_NN_MATMUL_H_
+#define SYLVESTER_NATIVE_CPU_NN_MATMUL_H_
+
+#include <sylvester/common.h>
+
+#include "native/cpu/nn/weights.h"
+
+namespace sylvester {
+
+// The accumulators of a chunk (64 bytes a row) leave half of a first-level cache to weights and activations.
+constexpr int64_t kMaxChunkRows = 64;
+
+// One step of one row for block types. d: scale of q. sum: of all q. start: -zero point * sum of q, over all 32 in
+// start[0], or over 16 each for formats with a scale for each 16.
+struct QuantizedStep {
+  int8_t q[kBlockStep];
+  float d;
+  float sum;
+  int32_t start[2];
+};
+
+// One step of one row for plain types. Past k: -0, which leaves every sum as it is.
+struct PlainStep {
+  float x[kPlainStep];
+};
+
+constexpr int64_t StepBytes(syl_dtype type) { return IsPlain(type) ? sizeof(PlainStep) : sizeof(QuantizedStep); }
+
+struct MatMul {
+  syl_dtype type;
+  PackedLayout layout;
+  const uint8_t* packed;
+  int64_t n, k;
+  const float* x;
+  int64_t x_stride;
+  int64_t m;
+  const float* bias;
+  bool accumulate;
+  float* y;
+  int64_t y_stride;
+  uint8_t* steps;  // workspace
+  int64_t chunk_rows;
+
+  int64_t Chunks() const { return (m + chunk_rows - 1) / chunk_rows; }
+  int64_t RowsOf(int64_t chunk) const { return chunk + 1 < Chunks() ? chunk_rows : m - chunk * chunk_rows; }
+  // [steps][RowsOf(chunk)]
+  template <class Step>
+  Step* ChunkSteps(int64_t chunk) const {
+    return reinterpret_cast<Step*>(steps) + chunk * chunk_rows * layout.steps;
+  }
+};
+
+}  // namespace sylvester
+
+#endif
