@@ -245,13 +245,13 @@ TEST_P(MatMul, ExtremeWeightsAndActivations) {
   const int64_t n = 18, k = K(512);
   FileWeights w = FileWeights::Random(type(), n, k, random_);
   const int64_t block = syl_dtype_block_size(type());
-  // f16: largest, smallest normal, smallest and largest subnormal, zeros of both signs; +-1 beside them.
-  const uint16_t scales[] = {0x7bff, 0xfbff, 0x0400, 0x0001, 0x83ff, 0x0000, 0x8000, 0x3c00, 0xbc00};
+  // f16: largest, smallest normal, subnormals, zeros of both signs, 1 and infinity; each output has one of its own.
+  const uint16_t scales[] = {0x7bff, 0xfbff, 0x0400, 0x0001, 0x83ff, 0x0000, 0x8000, 0x3c00, 0x7c00};
   for (int64_t i = 0; i < n * k; i += block) {
     uint8_t* bytes = w.Block(i);
-    const int64_t which = i / block % 9;
+    const int64_t which = i / k % 9;
     if (type() == SYL_F32) {
-      const float values[] = {3e38f, -3e38f, 1e-38f, 1e-45f, -1e-39f, 0.0f, -0.0f, 1.0f, -1.0f};
+      const float values[] = {3e38f, -3e38f, 1e-38f, 1e-45f, -1e-39f, 0.0f, -0.0f, 1.0f, INFINITY};
       std::memcpy(bytes, &values[which], 4);
     } else if (IsPlainType(type())) {
       std::memcpy(bytes, &scales[which], 2);
