@@ -99,6 +99,7 @@ class ModelFileTest {
     assertRefuses(device, device + ": neither a GGUF nor a safetensors file");
     Path link = Files.createSymbolicLink(folder.resolve("zero.gguf"), device);
     assertRefuses(link, link + ": is not a regular file");
+    Files.delete(link);
   }
 
   @Test
