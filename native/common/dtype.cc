@@ -47,8 +47,8 @@ uint32_t U32At(const uint8_t* p) {
 
 float F16At(const uint8_t* p) { return FloatFromF16(U16At(p)); }
 
-// Nibbles of a block of 32: element i in the low half of byte i, element i + 16 in the high half of it. high: a fifth bit
-// for each element.
+// Nibbles of a block of 32: element i in the low half of byte i, element i + 16 in the high half of it. high: a fifth
+// bit for each element.
 template <typename ToFloat>
 void DequantizeNibbles(const uint8_t* nibbles, uint32_t high, float* y, ToFloat to_float) {
   for (int i = 0; i < 16; ++i) {
@@ -152,7 +152,8 @@ BlockFunction BlockFunctionOf(syl_dtype type) {
 syl_status CheckConversion(const char* function, syl_dtype type, int64_t n, const void* packed, const void* floats) {
   const TypeInfo info = InfoOf(type);
   if (packed == nullptr || floats == nullptr) {
-    return Fail(SYL_NULL_ARGUMENT, "%s: %s is NULL", function, packed == nullptr ? "the typed array" : "the float array");
+    return Fail(SYL_NULL_ARGUMENT, "%s: %s is NULL", function,
+                packed == nullptr ? "the typed array" : "the float array");
   }
   if (info.block_size == 0) return Fail(SYL_BAD_VALUE, "%s: type is %d, not a known type", function, type);
   if (n < 0 || n % info.block_size != 0 || n > INT64_MAX / 8) {

@@ -61,8 +61,7 @@ void ParallelFor(syl_pool* pool, int64_t tasks, Body&& body) {
     return;
   }
   pool->Run(
-      tasks, [](void* context, int64_t task, int32_t worker) { (*static_cast<Body*>(context))(task, worker); },
-      &body);
+      tasks, [](void* context, int64_t task, int32_t worker) { (*static_cast<Body*>(context))(task, worker); }, &body);
 }
 
 }  // namespace sylvester

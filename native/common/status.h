@@ -30,32 +30,32 @@ inline int64_t Extent(int64_t rows, int64_t cols, int64_t stride) {
 }  // namespace sylvester
 
 // Argument checks; used at the top of an ABI function, before the first byte is written.
-#define SYL_REQUIRE_PTR(p)                                                                        \
-  do {                                                                                            \
+#define SYL_REQUIRE_PTR(p)                                                                           \
+  do {                                                                                               \
     if ((p) == nullptr) return ::sylvester::Fail(SYL_NULL_ARGUMENT, "%s: %s is NULL", __func__, #p); \
   } while (0)
 
-#define SYL_REQUIRE(condition, status, format, ...)                                              \
-  do {                                                                                           \
-    if (!(condition)) return ::sylvester::Fail(status, "%s: " format, __func__, __VA_ARGS__);    \
+#define SYL_REQUIRE(condition, status, format, ...)                                           \
+  do {                                                                                        \
+    if (!(condition)) return ::sylvester::Fail(status, "%s: " format, __func__, __VA_ARGS__); \
   } while (0)
 
-#define SYL_REQUIRE_RANGE(value, low, high)                                                                    \
-  do {                                                                                                         \
-    const auto syl_value_ = static_cast<long long>(value);                                                     \
-    const auto syl_low_ = static_cast<long long>(low), syl_high_ = static_cast<long long>(high);               \
-    if (syl_value_ < syl_low_ || syl_value_ > syl_high_)                                                       \
-      return ::sylvester::Fail(SYL_BAD_VALUE, "%s: %s is %lld, must be %lld..%lld", __func__, #value,          \
-                               syl_value_, syl_low_, syl_high_);                                               \
+#define SYL_REQUIRE_RANGE(value, low, high)                                                                       \
+  do {                                                                                                            \
+    const auto syl_value_ = static_cast<long long>(value);                                                        \
+    const auto syl_low_ = static_cast<long long>(low), syl_high_ = static_cast<long long>(high);                  \
+    if (syl_value_ < syl_low_ || syl_value_ > syl_high_)                                                          \
+      return ::sylvester::Fail(SYL_BAD_VALUE, "%s: %s is %lld, must be %lld..%lld", __func__, #value, syl_value_, \
+                               syl_low_, syl_high_);                                                              \
   } while (0)
 
 // The caller's versioned struct is the one this library knows.
-#define SYL_REQUIRE_STRUCT(pointer)                                                                            \
-  do {                                                                                                         \
-    SYL_REQUIRE_PTR(pointer);                                                                                  \
-    if ((pointer)->struct_size != sizeof(*(pointer)))                                                          \
-      return ::sylvester::Fail(SYL_BAD_VALUE, "%s: %s->struct_size is %u, must be %zu", __func__, #pointer,    \
-                               (pointer)->struct_size, sizeof(*(pointer)));                                    \
+#define SYL_REQUIRE_STRUCT(pointer)                                                                         \
+  do {                                                                                                      \
+    SYL_REQUIRE_PTR(pointer);                                                                               \
+    if ((pointer)->struct_size != sizeof(*(pointer)))                                                       \
+      return ::sylvester::Fail(SYL_BAD_VALUE, "%s: %s->struct_size is %u, must be %zu", __func__, #pointer, \
+                               (pointer)->struct_size, sizeof(*(pointer)));                                 \
   } while (0)
 
 #endif

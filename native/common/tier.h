@@ -21,11 +21,15 @@ Tier CurrentTier();
 // HWY_NAMESPACE, inside #if HWY_ONCE. SYL_TIERS_VNNI names another function for AVX-512 with VNNI, compiled for
 // Highway's AVX3 target too. Call: table[CurrentTier()](...).
 #if defined(__aarch64__)
-#define SYL_TIERS(F) {&N_NEON::F}
-#define SYL_TIERS_VNNI(F, F_VNNI) {&N_NEON::F}
+#define SYL_TIERS(F) \
+  { &N_NEON::F }
+#define SYL_TIERS_VNNI(F, F_VNNI) \
+  { &N_NEON::F }
 #else
-#define SYL_TIERS(F) {&N_SSE4::F, &N_AVX2::F, &N_AVX3::F, &N_AVX3::F}
-#define SYL_TIERS_VNNI(F, F_VNNI) {&N_SSE4::F, &N_AVX2::F, &N_AVX3::F, &N_AVX3::F_VNNI}
+#define SYL_TIERS(F) \
+  { &N_SSE4::F, &N_AVX2::F, &N_AVX3::F, &N_AVX3::F }
+#define SYL_TIERS_VNNI(F, F_VNNI) \
+  { &N_SSE4::F, &N_AVX2::F, &N_AVX3::F, &N_AVX3::F_VNNI }
 #endif
 
 #endif

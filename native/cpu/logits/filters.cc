@@ -92,8 +92,8 @@ int64_t SelectCandidates(const syl_sampler& sampler, const float* logits, int64_
   } else {
     const double threshold = max + std::log(static_cast<double>(sampler.min_p));
     // One step down, so that the exact comparison below decides.
-    count = AtLeast(logits, cols, std::nextafter(static_cast<float>(threshold), -std::numeric_limits<float>::infinity()),
-                    candidates);
+    count = AtLeast(logits, cols,
+                    std::nextafter(static_cast<float>(threshold), -std::numeric_limits<float>::infinity()), candidates);
     std::sort(candidates, candidates + count, MoreProbable);
   }
   while (count > 1 && std::exp(static_cast<double>(candidates[count - 1].logit) - max) < sampler.min_p) --count;

@@ -1,8 +1,8 @@
 // Gumbel noise from Philox: G = -log(E), E = -log(1 - v), v uniform with 48 bits.
 //
 // The counter is (position low, position high, purpose, token / 2), the key the seed; words 0 and 1 belong to the even
-// token, 2 and 3 to the odd one. v = (word0 >> 8) 2^-24 + (word1 >> 8) 2^-48: a small v, which makes a large G, keeps all
-// of float's precision.
+// token, 2 and 3 to the odd one. v = (word0 >> 8) 2^-24 + (word1 >> 8) 2^-48: a small v, which makes a large G, keeps
+// all of float's precision.
 #if defined(SYLVESTER_NATIVE_CPU_LOGITS_GUMBEL_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef SYLVESTER_NATIVE_CPU_LOGITS_GUMBEL_INL_H_
 #undef SYLVESTER_NATIVE_CPU_LOGITS_GUMBEL_INL_H_
@@ -94,12 +94,13 @@ void DrawFromRow(const NoiseKey& key, const float* logits, int64_t cols, int32_t
     hn::Vec<decltype(d)> logit[2];
     hn::LoadInterleaved2(d, logits + first, logit[0], logit[1]);
     hn::Vec<decltype(du)> words[4] = {hn::Set(du, static_cast<uint32_t>(key.position)),
-                                      hn::Set(du, static_cast<uint32_t>(key.position >> 32)),
-                                      hn::Set(du, key.purpose), hn::Iota(du, static_cast<uint32_t>(first / 2))};
+                                      hn::Set(du, static_cast<uint32_t>(key.position >> 32)), hn::Set(du, key.purpose),
+                                      hn::Iota(du, static_cast<uint32_t>(first / 2))};
     PhiloxLanes(du, words, key.seed);
     for (int odd = 0; odd < 2; ++odd) {
       const auto value = hn::Add(logit[odd], GumbelOfWords(d, words[2 * odd], words[2 * odd + 1]));
-      const auto ids = hn::Add(hn::Set(du, static_cast<uint32_t>(first + odd)), hn::Add(hn::Iota(du, 0), hn::Iota(du, 0)));
+      const auto ids =
+          hn::Add(hn::Set(du, static_cast<uint32_t>(first + odd)), hn::Add(hn::Iota(du, 0), hn::Iota(du, 0)));
       const auto better = hn::Gt(value, best);
       best = hn::IfThenElse(better, value, best);
       best_token = hn::IfThenElse(hn::RebindMask(du, better), ids, best_token);

@@ -99,7 +99,7 @@ syl_logits_stats StatsOfRow(const float* logits, int64_t cols) {
       sum += chunk.sum * std::exp(static_cast<double>(chunk.max) - row.max);
     }
   }
-  row.log_sum_exp = row.argmax < 0     ? std::numeric_limits<double>::quiet_NaN()
+  row.log_sum_exp = row.argmax < 0        ? std::numeric_limits<double>::quiet_NaN()
                     : std::isinf(row.max) ? row.max
                                           : row.max + std::log(sum);
   return row;

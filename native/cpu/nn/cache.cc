@@ -80,7 +80,8 @@ syl_status CheckAttentionShape(const char* function, const syl_attention* attent
   if (a.causal != 0 && a.causal != 1) return bad(SYL_BAD_VALUE, "causal", a.causal, "must be 0 or 1");
   if (a.window < 0) return bad(SYL_BAD_VALUE, "window", a.window, "must not be negative");
   if (a.window > 0 && a.causal == 0) return bad(SYL_BAD_VALUE, "window", a.window, "needs causal attention");
-  if (!std::isfinite(a.scale)) return Fail(SYL_BAD_VALUE, "%s: attention->scale is %g, must be finite", function, a.scale);
+  if (!std::isfinite(a.scale))
+    return Fail(SYL_BAD_VALUE, "%s: attention->scale is %g, must be finite", function, a.scale);
   if (!std::isfinite(a.soft_cap) || a.soft_cap < 0) {
     return Fail(SYL_BAD_VALUE, "%s: attention->soft_cap is %g, must be finite and not negative", function, a.soft_cap);
   }

@@ -16,8 +16,10 @@ struct Rows {
 // Non-NULL, stride >= cols, size within bounds; rows >= 0 and cols >= 1.
 inline syl_status CheckRows(const char* function, const Rows& m, int64_t rows, int64_t cols) {
   if (m.data == nullptr) return Fail(SYL_NULL_ARGUMENT, "%s: %s is NULL", function, m.name);
-  if (rows < 0) return Fail(SYL_BAD_VALUE, "%s: rows is %lld, must not be negative", function, static_cast<long long>(rows));
-  if (cols < 1) return Fail(SYL_BAD_VALUE, "%s: cols is %lld, must be at least 1", function, static_cast<long long>(cols));
+  if (rows < 0)
+    return Fail(SYL_BAD_VALUE, "%s: rows is %lld, must not be negative", function, static_cast<long long>(rows));
+  if (cols < 1)
+    return Fail(SYL_BAD_VALUE, "%s: cols is %lld, must be at least 1", function, static_cast<long long>(cols));
   if (m.stride < cols) {
     return Fail(SYL_BAD_SHAPE, "%s: %s_stride is %lld, must be at least %lld", function, m.name,
                 static_cast<long long>(m.stride), static_cast<long long>(cols));

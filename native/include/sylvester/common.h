@@ -29,15 +29,15 @@ extern "C" {
 typedef int32_t syl_status;
 enum {
   SYL_OK = 0,
-  SYL_NULL_ARGUMENT = 1,  /* a required pointer is NULL */
-  SYL_BAD_VALUE = 2,      /* a scalar argument is outside its documented range, or not finite */
-  SYL_BAD_SHAPE = 3,      /* sizes or strides do not fit each other or the element type */
-  SYL_OVERLAP = 4,        /* an output overlaps an input in a way the function does not allow */
-  SYL_WORKSPACE = 5,      /* the workspace or an output buffer is too small */
-  SYL_UNSUPPORTED = 6,    /* this build, processor or element type cannot do it */
-  SYL_OUT_OF_MEMORY = 7,  /* an allocation failed */
-  SYL_BAD_DATA = 8,       /* data given to the function is malformed (magic, checksum, non-finite scale) */
-  SYL_INTERNAL = 9        /* a bug in the library */
+  SYL_NULL_ARGUMENT = 1, /* a required pointer is NULL */
+  SYL_BAD_VALUE = 2,     /* a scalar argument is outside its documented range, or not finite */
+  SYL_BAD_SHAPE = 3,     /* sizes or strides do not fit each other or the element type */
+  SYL_OVERLAP = 4,       /* an output overlaps an input in a way the function does not allow */
+  SYL_WORKSPACE = 5,     /* the workspace or an output buffer is too small */
+  SYL_UNSUPPORTED = 6,   /* this build, processor or element type cannot do it */
+  SYL_OUT_OF_MEMORY = 7, /* an allocation failed */
+  SYL_BAD_DATA = 8,      /* data given to the function is malformed (magic, checksum, non-finite scale) */
+  SYL_INTERNAL = 9       /* a bug in the library */
 };
 
 /* Element and block types. Values are the ggml_type numbers of GGUF files, so that a file's number can be passed on. */

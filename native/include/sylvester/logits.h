@@ -9,9 +9,9 @@ extern "C" {
 #endif
 
 typedef struct syl_logits_stats {
-  int32_t argmax;       /* smallest index of the largest logit; NaN never wins; -1 when every logit is NaN */
-  float max;            /* that logit */
-  double log_sum_exp;   /* log sum_i exp(logit_i), relative error of the sum <= 1e-6 */
+  int32_t argmax;     /* smallest index of the largest logit; NaN never wins; -1 when every logit is NaN */
+  float max;          /* that logit */
+  double log_sum_exp; /* log sum_i exp(logit_i), relative error of the sum <= 1e-6 */
 } syl_logits_stats;
 
 /* One read of each row. logits: rows x cols floats, row stride. Fixed merge order: same bits for any thread count. */
@@ -30,12 +30,12 @@ SYL_API syl_status syl_logits_stats_f32(const float* logits, int64_t stride, int
  *                         key = seed and counter = (position, purpose 0, i): the draw of a token depends on nothing
  *                         else, so the same seed gives the same text for any thread count and batch. */
 typedef struct syl_sampler {
-  uint32_t struct_size; /* sizeof(syl_sampler) */
-  float temperature;    /* >= 0 */
-  int32_t top_k;        /* 0: off */
-  float top_p;          /* (0, 1]; 1: off */
-  float min_p;          /* [0, 1]; 0: off */
-  float repetition_penalty; /* > 0; 1: off */
+  uint32_t struct_size;                      /* sizeof(syl_sampler) */
+  float temperature;                         /* >= 0 */
+  int32_t top_k;                             /* 0: off */
+  float top_p;                               /* (0, 1]; 1: off */
+  float min_p;                               /* [0, 1]; 0: off */
+  float repetition_penalty;                  /* > 0; 1: off */
   float presence_penalty, frequency_penalty; /* 0: off */
   uint64_t seed;
 } syl_sampler;

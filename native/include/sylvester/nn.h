@@ -56,7 +56,8 @@ SYL_API syl_status syl_nn_embed_f32(syl_dtype type, const void* table, int64_t v
 SYL_API syl_status syl_nn_rms_norm_f32(const float* x, int64_t x_stride, const float* weight, float eps, int64_t rows,
                                        int64_t cols, float* y, int64_t y_stride, syl_pool* pool);
 
-/* y[r][i] = silu(gate[r][i]) * up[r][i], silu(z) = z / (1 + exp(-z)). y may equal gate or up when the strides are equal. */
+/* y[r][i] = silu(gate[r][i]) * up[r][i], silu(z) = z / (1 + exp(-z)). y may equal gate or up when the strides are
+ * equal. */
 SYL_API syl_status syl_nn_swiglu_f32(const float* gate, int64_t gate_stride, const float* up, int64_t up_stride,
                                      int64_t rows, int64_t cols, float* y, int64_t y_stride, syl_pool* pool);
 
@@ -67,11 +68,11 @@ enum { SYL_ROPE_NONE = 0, SYL_ROPE_LINEAR = 1, SYL_ROPE_NTK = 2, SYL_ROPE_YARN =
 /* Frequency scaling. Fields not used by a kind are ignored. Formulas and defaults: transformers'
  * modeling_rope_utils (linear, dynamic NTK at a fixed factor, yarn, llama3). */
 typedef struct syl_rope_scaling {
-  uint32_t struct_size; /* sizeof(syl_rope_scaling) */
-  int32_t kind;         /* SYL_ROPE_* */
-  double theta;         /* base, for example 10000; > 1 */
-  double factor;        /* > 0 (linear, ntk, yarn, llama3) */
-  double original_context; /* yarn, llama3 */
+  uint32_t struct_size;                     /* sizeof(syl_rope_scaling) */
+  int32_t kind;                             /* SYL_ROPE_* */
+  double theta;                             /* base, for example 10000; > 1 */
+  double factor;                            /* > 0 (linear, ntk, yarn, llama3) */
+  double original_context;                  /* yarn, llama3 */
   double low_freq_factor, high_freq_factor; /* llama3 */
   double beta_fast, beta_slow;              /* yarn; 32 and 1 are usual */
   double attention_factor;                  /* yarn: factor on cos and sin; 0 = 0.1 ln(factor) + 1 */
@@ -101,12 +102,12 @@ typedef struct syl_attention {
   syl_dtype cache_type; /* SYL_F16 or SYL_F32 */
   int64_t q_heads;      /* a multiple of kv_heads */
   int64_t kv_heads;
-  int64_t head_dim;     /* a multiple of 8, 8..512 */
-  int64_t capacity;     /* tokens the cache can hold; a multiple of 16 */
-  int64_t window;       /* 0: none; w > 0: token p sees keys p-w+1 .. p (causal only) */
-  int32_t causal;       /* 1: token p sees keys 0..p; 0: every token sees all keys */
-  float scale;          /* on q k, usually 1/sqrt(head_dim) */
-  float soft_cap;       /* 0: none; c > 0: score = c tanh(score / c) */
+  int64_t head_dim; /* a multiple of 8, 8..512 */
+  int64_t capacity; /* tokens the cache can hold; a multiple of 16 */
+  int64_t window;   /* 0: none; w > 0: token p sees keys p-w+1 .. p (causal only) */
+  int32_t causal;   /* 1: token p sees keys 0..p; 0: every token sees all keys */
+  float scale;      /* on q k, usually 1/sqrt(head_dim) */
+  float soft_cap;   /* 0: none; c > 0: score = c tanh(score / c) */
 } syl_attention;
 
 /* Bytes of keys and of values. */
