@@ -23,8 +23,8 @@ namespace HWY_NAMESPACE {
 // because the first has too few requests in flight.
 template <class Weights>
 HWY_INLINE void PrefetchStep(const PackedLayout& layout, const uint8_t* panel, int64_t panels, int64_t step) {
-  constexpr int64_t kDistance = 4096 / Weights::kStepBytes;  // steps
-  step += std::min(layout.steps, kDistance);
+  constexpr int64_t kAhead = (12 << 10) / Weights::kStepBytes;  // steps, of all panels together
+  step += std::min(layout.steps, kAhead / panels);
   if (step >= layout.steps) {
     step -= layout.steps;
     panel += panels * layout.panel_bytes;
@@ -84,7 +84,7 @@ HWY_NOINLINE void MultiplyPanels(const MatMul& mm, int64_t chunk, int64_t first,
   const int64_t rows = mm.RowsOf(chunk);
   // With few rows, several panels: memory is read faster in several streams, and the dependent additions of a row need
   // company to fill the processor.
-  const int64_t at_once = std::max<int64_t>(1, Weights::kPanelsAtOnce / rows);
+  const int64_t at_once = std::min(Weights::kPanelsAtOnce, kMaxChunkRows / rows);
   const auto* x = mm.ChunkSteps<typename Weights::Activations>(chunk);
   HWY_ALIGN Tile tile;
   for (int64_t panel = first; panel < last; panel += at_once) {
