@@ -1,5 +1,6 @@
 #include "native/common/pool.h"
 
+#include <algorithm>
 #include <chrono>
 #include <new>
 #include <system_error>
@@ -58,34 +59,47 @@ void syl_pool::Stop() {
 
 void syl_pool::Run(int64_t tasks, TaskFunction function, void* context) {
   std::lock_guard<std::mutex> call(call_mutex_);
+  constexpr int64_t kLargestBatch = UINT32_MAX;
+  for (int64_t first = 0; first < tasks; first += kLargestBatch) {
+    RunBatch(first, static_cast<uint32_t>(std::min(kLargestBatch, tasks - first)), function, context);
+  }
+}
+
+void syl_pool::RunBatch(int64_t first, uint32_t tasks, TaskFunction function, void* context) {
   function_ = function;
   context_ = context;
-  tasks_ = tasks;
-  next_task_.store(0, std::memory_order_relaxed);
-  running_.store(static_cast<int32_t>(workers_.size()), std::memory_order_relaxed);
-  round_.fetch_add(1);  // seq_cst, against the sleeper's check
+  end_ = first + tasks;
+  done_.store(0, std::memory_order_relaxed);
+  const uint64_t batch = (tickets_.load(std::memory_order_relaxed) >> 32) + 1;
+  tickets_.store(batch << 32 | tasks);  // seq_cst, against the sleeper's check
   if (sleeping_.load() > 0) {
-    // The lock closes the gap between a sleeper's last look at round_ and its wait.
+    // The lock closes the gap between a sleeper's last look at the tickets and its wait.
     { std::lock_guard<std::mutex> lock(sleep_mutex_); }
     wake_.notify_all();
   }
   TakeTasks(0);
-  const auto done = [this] { return running_.load(std::memory_order_acquire) == 0; };
+  const auto done = [&] { return done_.load(std::memory_order_acquire) == tasks; };
   while (!SpinUntil(done)) std::this_thread::yield();
 }
 
+bool syl_pool::HasTasks() const { return static_cast<uint32_t>(tickets_.load()) != 0; }
+
 void syl_pool::TakeTasks(int32_t worker) {
-  for (;;) {
-    const int64_t task = next_task_.fetch_add(1, std::memory_order_relaxed);
-    if (task >= tasks_) return;
-    function_(context_, task, worker);
+  uint32_t taken = 0;
+  uint64_t tickets = tickets_.load(std::memory_order_acquire);
+  while (static_cast<uint32_t>(tickets) != 0) {
+    // The batch number keeps a slow thread from taking a ticket of a batch that it has not seen.
+    if (!tickets_.compare_exchange_weak(tickets, tickets - 1, std::memory_order_acq_rel)) continue;
+    function_(context_, end_ - static_cast<uint32_t>(tickets), worker);
+    ++taken;
+    tickets = tickets_.load(std::memory_order_acquire);
   }
+  if (taken != 0) done_.fetch_add(taken, std::memory_order_release);
 }
 
 void syl_pool::Work(int32_t worker) {
-  uint32_t seen = 0;
+  const auto ready = [this] { return HasTasks() || stop_.load(); };
   for (;;) {
-    const auto ready = [&] { return round_.load(std::memory_order_acquire) != seen || stop_.load(); };
     if (!SpinUntil(ready)) {
       std::unique_lock<std::mutex> lock(sleep_mutex_);
       sleeping_.fetch_add(1);
@@ -93,9 +107,7 @@ void syl_pool::Work(int32_t worker) {
       sleeping_.fetch_sub(1);
     }
     if (stop_.load()) return;
-    seen = round_.load(std::memory_order_acquire);
     TakeTasks(worker);
-    running_.fetch_sub(1, std::memory_order_release);
   }
 }
 

@@ -23,28 +23,30 @@ struct syl_pool {
   int32_t threads() const { return static_cast<int32_t>(workers_.size()) + 1; }
 
   // Runs function(context, task, worker) once for each task < tasks and returns when all are done; worker < threads()
-  // names the thread, for scratch memory. Tasks are taken in ascending order.
+  // names the thread, for scratch memory. Tasks are taken in ascending order. A worker that the system does not run
+  // takes no tasks and is not waited for.
   void Run(int64_t tasks, TaskFunction function, void* context);
 
  private:
   void Stop();
   void Work(int32_t worker);
+  void RunBatch(int64_t first, uint32_t tasks, TaskFunction function, void* context);
   void TakeTasks(int32_t worker);
+  bool HasTasks() const;
 
   std::mutex call_mutex_;  // one Run at a time
   std::mutex sleep_mutex_;
   std::condition_variable wake_;
   std::vector<std::thread> workers_;
 
-  // Written by Run before it advances round_.
+  // The batch. Whoever has taken a task may read it: it stays as it is until that task is done.
   TaskFunction function_ = nullptr;
   void* context_ = nullptr;
-  int64_t tasks_ = 0;
+  int64_t end_ = 0;
 
-  // One cache line each: the threads hammer on them.
-  alignas(64) std::atomic<uint32_t> round_{0};
-  alignas(64) std::atomic<int64_t> next_task_{0};
-  alignas(64) std::atomic<int32_t> running_{0};
+  // A cache line each: the threads hammer on them.
+  alignas(64) std::atomic<uint64_t> tickets_{0};  // batch number << 32 | tasks not yet taken
+  alignas(64) std::atomic<uint32_t> done_{0};     // tasks of the batch
   alignas(64) std::atomic<int32_t> sleeping_{0};
   std::atomic<bool> stop_{false};
 };
