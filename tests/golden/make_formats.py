@@ -120,7 +120,7 @@ def main():
     rng = np.random.default_rng(20250601)
     expected = {
         "every-type.gguf": every_type(rng),
-        "aligned-64.gguf": variant("aligned-64.gguf", rng, alignment=64),
+        "aligned-256.gguf": variant("aligned-256.gguf", rng, alignment=256),
         "safetensors": safetensors(rng),
     }
     variant("big-endian.gguf", rng, endian=GGUFEndian.BIG)

@@ -1,6 +1,7 @@
 package dev.sylvester.runner.format;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
@@ -29,7 +30,7 @@ class GoldenFormatsTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"every-type.gguf", "aligned-64.gguf", "safetensors"})
+  @ValueSource(strings = {"every-type.gguf", "aligned-256.gguf", "safetensors"})
   void tensors(String file) throws IOException, NoSuchAlgorithmException {
     JsonNode expected = expected(file).get("tensors");
     try (ModelFile model = ModelFile.open(FORMATS.resolve(file))) {
@@ -75,6 +76,14 @@ class GoldenFormatsTest {
       assertThat(model.config().eosIds()).containsExactly(1, 2);
       LlamaTensors.requireAll(model);
     }
+  }
+
+  @Test
+  void bigEndian() {
+    Path file = FORMATS.resolve("big-endian.gguf");
+    assertThatThrownBy(() -> ModelFile.open(file))
+        .isInstanceOf(ModelFormatException.class)
+        .hasMessage(file + ": header: big-endian files are not supported");
   }
 
   private static void assertScalar(GgufMetadata metadata, String type, JsonNode value) {
