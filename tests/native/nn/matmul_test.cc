@@ -276,6 +276,28 @@ TEST_P(MatMul, ExtremeWeightsAndActivations) {
   ExpectDefinition(w, x, 8);
 }
 
+// Each x is as near to the middle between two codes as a float can be: any other quotient than x / d would show.
+TEST_P(MatMul, QuantizesAtTiesAsDefined) {
+  const FileWeights w = FileWeights::Random(type(), 20, K(1024), random_);
+  std::vector<float> x(static_cast<size_t>(3 * w.k()));
+  std::uniform_real_distribution<float> largest(0.5f, 2.0f);
+  std::uniform_int_distribution<int> code(-126, 125);
+  for (size_t i = 0; i < x.size(); i += 32) {
+    x[i] = largest(random_);
+    const float d = x[i] / 127.0f;
+    for (size_t j = 1; j < 32; ++j) x[i + j] = (static_cast<float>(code(random_)) + 0.5f) * d;
+  }
+  ExpectDefinition(w, x, 3);
+}
+
+// Products that underflow leave a zero with the sign of the last one; padding of k must not touch it.
+TEST_P(MatMul, KeepsTheSignOfZero) {
+  for (const int64_t k : {1, 7, 9}) {
+    const FileWeights w = FileWeights::Random(type(), 40, K(k), random_);
+    ExpectDefinition(w, std::vector<float>(static_cast<size_t>(w.k()), -1e-45f), 1);
+  }
+}
+
 TEST_P(MatMul, NonFiniteRowsStayAlone) {
   const int64_t n = 35, m = 7;
   const FileWeights w = FileWeights::Random(type(), n, K(256), random_);
