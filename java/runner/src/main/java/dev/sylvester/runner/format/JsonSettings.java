@@ -25,6 +25,9 @@ final class JsonSettings extends Settings {
 
   static final JsonFactory FACTORY =
       JsonFactory.builder()
+          // Tables of names are for documents that repeat them; these hold any number of others.
+          .disable(JsonFactory.Feature.CANONICALIZE_FIELD_NAMES)
+          .disable(JsonFactory.Feature.INTERN_FIELD_NAMES)
           .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
           .streamReadConstraints(
               StreamReadConstraints.builder().maxNestingDepth(MOST_NESTING).build())
@@ -41,6 +44,7 @@ final class JsonSettings extends Settings {
   }
 
   static JsonSettings read(Path file) {
+    MappedFile.requireRegular(file);
     try {
       long bytes = Files.size(file);
       if (bytes > MOST_BYTES) {

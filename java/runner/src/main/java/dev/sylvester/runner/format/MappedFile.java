@@ -14,15 +14,19 @@ final class MappedFile {
 
   /** The whole file, read-only, mapped until the arena is closed. */
   static MemorySegment map(Path file, Arena arena) {
-    // Anything else than a regular file could block or never end.
-    if (!Files.isRegularFile(file)) {
-      throw new ModelFormatException(
-          file, Files.exists(file) ? "is not a regular file" : "no such file");
-    }
+    requireRegular(file);
     try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
       return channel.map(FileChannel.MapMode.READ_ONLY, 0, channel.size(), arena);
     } catch (IOException e) {
       throw ModelFiles.unreadable(file, e);
+    }
+  }
+
+  /** Refuses what is missing, and what could block or never end. */
+  static void requireRegular(Path file) {
+    if (!Files.isRegularFile(file)) {
+      throw new ModelFormatException(
+          file, Files.exists(file) ? "is not a regular file" : "no such file");
     }
   }
 }

@@ -100,6 +100,9 @@ class ModelFileTest {
     Path link = Files.createSymbolicLink(folder.resolve("zero.gguf"), device);
     assertRefuses(link, link + ": is not a regular file");
     Files.delete(link);
+    Path config = Files.createSymbolicLink(folder.resolve("config.json"), device);
+    assertRefuses(folder, config + ": is not a regular file");
+    Files.delete(config);
   }
 
   @Test
