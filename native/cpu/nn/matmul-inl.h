@@ -47,8 +47,7 @@ HWY_INLINE void MultiplyTile(const PackedLayout& layout, const uint8_t* HWY_REST
       const uint8_t* panel = first_panel + p * layout.panel_bytes;
       if constexpr (Weights::kPrefetch) PrefetchStep<Weights>(layout, panel, panels, step);
       for (int64_t v = 0; v < kVectors; ++v) {
-        Weights weights;
-        weights.Load(layout, panel, step, v * kLanes);
+        const Weights weights(layout, panel, step, v * kLanes);
         float* sums = tile + p * rows * kPanelRows + v * kLanes;
         for (int64_t r = 0; r < rows; ++r, sums += kPanelRows) {
           hn::Store(weights.Step(x[r], hn::Load(DF(), sums)), DF(), sums);

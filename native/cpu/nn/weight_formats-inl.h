@@ -1,6 +1,6 @@
-// The steps of the matrix product, one class for plain and one for block types. Load() unpacks the weights of one step
-// for the outputs of one vector into registers, Step() adds their products with one row. kPanelsAtOnce and kPrefetch
-// (measured) are how a matrix-vector product is best read.
+// The steps of the matrix product, one class for plain and one for block types. The constructor unpacks the weights of
+// one step for the outputs of one vector into registers, Step() adds their products with one row. kPanelsAtOnce and
+// kPrefetch (measured) are how a matrix-vector product is best read.
 #if defined(SYLVESTER_NATIVE_CPU_NN_WEIGHT_FORMATS_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef SYLVESTER_NATIVE_CPU_NN_WEIGHT_FORMATS_INL_H_
 #undef SYLVESTER_NATIVE_CPU_NN_WEIGHT_FORMATS_INL_H_
@@ -41,7 +41,7 @@ struct PlainWeights {
 
   VF w[kPlainStep];
 
-  HWY_INLINE void Load(const PackedLayout&, const uint8_t* panel, int64_t step, int64_t first_lane) {
+  HWY_INLINE PlainWeights(const PackedLayout&, const uint8_t* panel, int64_t step, int64_t first_lane) {
     const uint8_t* p = panel + step * kStepBytes + first_lane * kWeightBytes;
     for (int64_t i = 0; i < kPlainStep; ++i, p += kPanelRows * kWeightBytes) {
       if constexpr (kType == SYL_F32) {
@@ -80,7 +80,7 @@ struct BlockWeights {
   VU8 codes[kGroups];
   VF scale, second;  // second: the minimum, or the scale of the upper 16 k
 
-  HWY_INLINE void Load(const PackedLayout& layout, const uint8_t* panel, int64_t step, int64_t first_lane) {
+  HWY_INLINE BlockWeights(const PackedLayout& layout, const uint8_t* panel, int64_t step, int64_t first_lane) {
     LoadCodes(panel + step * kStepBytes + first_lane * 4);
     LoadScales(panel + layout.scale_offset + step / kFormat.Steps() * kFormat.ScaleBytes(), step % kFormat.Steps(),
                first_lane);
