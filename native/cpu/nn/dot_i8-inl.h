@@ -70,8 +70,8 @@ HWY_INLINE VI32 DotVnni(VI32 sum, VU8 codes, const int8_t* x) {
 }
 #endif
 
-// start + sum of code * x over kGroups groups. With 8 bits start must be -128 sum x: without VNNI such codes are made
-// signed, because maddubs would saturate on unsigned ones, and the start is then implied.
+// start + sum of code * x over kGroups groups. With 8 bits start is what subtracts the zero point 128:
+// without VNNI such codes are made signed, because maddubs would saturate on unsigned ones, and the start is left out.
 template <int kBits, int kGroups, bool kVnni>
 HWY_INLINE VI32 DotI8(const VU8* codes, const int8_t* x, int32_t start) {
 #if HWY_TARGET == HWY_AVX3

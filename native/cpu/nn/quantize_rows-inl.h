@@ -17,7 +17,7 @@ namespace sylvester {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// d = max|x| / 127, q = x / d rounded half to even. Where d is subnormal the step counts as zero, since x / d could
+// d = max|x| / 32512, q = x / d rounded half to even. Where d is subnormal the step counts as zero, since x / d could
 // leave the range of q; where it is not finite q is 0 and d NaN, so that the whole row becomes NaN.
 HWY_INLINE void QuantizeStep(const float* HWY_RESTRICT x, QuantizedStep* HWY_RESTRICT step) {
   const hn::CappedTag<float, 16> df;
@@ -30,16 +30,18 @@ HWY_INLINE void QuantizeStep(const float* HWY_RESTRICT x, QuantizedStep* HWY_RES
   for (size_t i = 0; i < kBlockStep; i += lanes) {
     max_bits = hn::Max(max_bits, hn::BitCast(di, hn::Abs(hn::LoadU(df, x + i))));
   }
-  const float d = hn::GetLane(hn::BitCast(df, hn::MaxOfLanes(di, max_bits))) / 127.0f;
+  const float d = hn::GetLane(hn::BitCast(df, hn::MaxOfLanes(di, max_bits))) / static_cast<float>(kLargestActivation);
   if (HWY_UNLIKELY(!(d >= std::numeric_limits<float>::min() && d <= std::numeric_limits<float>::max()))) {
     *step = {};
     if (!(d < 1)) step->d = std::numeric_limits<float>::quiet_NaN();
     return;
   }
-  const auto divisor = hn::Set(df, d);
+  const auto divisor = hn::Set(df, d), unit = hn::Set(df, static_cast<float>(kHighUnit));
   for (size_t i = 0; i < kBlockStep; i += lanes) {
-    const auto q = hn::NearestInt(hn::Div(hn::LoadU(df, x + i), divisor));
-    hn::StoreU(hn::DemoteTo(di8, q), di8, step->q + i);
+    const auto q = hn::Round(hn::Div(hn::LoadU(df, x + i), divisor));
+    const auto high = hn::Round(hn::Div(q, unit));  // never half way: the unit is odd
+    hn::StoreU(hn::DemoteTo(di8, hn::ConvertTo(di, high)), di8, step->high + i);
+    hn::StoreU(hn::DemoteTo(di8, hn::ConvertTo(di, hn::NegMulAdd(high, unit, q))), di8, step->low + i);
   }
   step->d = d;
 }
@@ -52,10 +54,11 @@ HWY_INLINE int32_t SumOf16(const int8_t* q) {
 }
 
 HWY_INLINE void SumStep(int32_t zero, bool halves, QuantizedStep* HWY_RESTRICT step) {
-  const int32_t low = SumOf16(step->q), high = SumOf16(step->q + 16);
-  step->sum = static_cast<float>(low + high);
-  step->start[0] = -zero * (halves ? low : low + high);
-  step->start[1] = -zero * high;
+  const int32_t first = kHighUnit * SumOf16(step->high) + SumOf16(step->low);
+  const int32_t second = kHighUnit * SumOf16(step->high + 16) + SumOf16(step->low + 16);
+  step->sum = static_cast<float>(first + second);
+  step->start[0] = -zero * (halves ? first : first + second);
+  step->start[1] = -zero * second;
 }
 
 // Row r of the product, into its place in the chunk.

@@ -61,7 +61,7 @@ struct PlainWeights {
   }
 };
 
-// sum = fma(t, d_x, sum), where, with i = sum of (code - zero) q exactly,
+// sum = fma(t, d_x, sum), where, with i = sum of (code - zero) q exactly and float(i) rounded to nearest even,
 //   kD         t = float(i) d
 //   kDM        t = fma(m, float(sum q), float(i) d)
 //   kSuperDM   t = fma(-(dmin m), float(sum q), float(i) (d sc))
@@ -89,17 +89,26 @@ struct BlockWeights {
   HWY_INLINE VF Step(const QuantizedStep& row, VF sum) const {
     VF t;
     if constexpr (kFormat.scales == Scales::kSuperD16) {
-      const VF low = hn::ConvertTo(DF(), DotI8<kBits, 4, kVnni>(codes, row.q, row.start[0]));
-      const VF high = hn::ConvertTo(DF(), DotI8<kBits, 4, kVnni>(codes + 4, row.q + 16, row.start[1]));
-      t = hn::MulAdd(low, scale, hn::Mul(high, second));
+      const VF first_half = Dot<4>(codes, row.high, row.low, row.start[0]);
+      const VF second_half = Dot<4>(codes + 4, row.high + 16, row.low + 16, row.start[1]);
+      t = hn::MulAdd(first_half, scale, hn::Mul(second_half, second));
     } else {
-      t = hn::Mul(hn::ConvertTo(DF(), DotI8<kBits, kGroups, kVnni>(codes, row.q, row.start[0])), scale);
+      t = hn::Mul(Dot<kGroups>(codes, row.high, row.low, row.start[0]), scale);
       if constexpr (kFormat.HasMin()) t = hn::MulAdd(second, hn::Set(DF(), row.sum), t);
     }
     return hn::MulAdd(t, hn::Set(DF(), row.d), sum);
   }
 
  private:
+  // start + sum of code * (kHighUnit high + low), exact in 32 bits.
+  template <int kCount>
+  static HWY_INLINE VF Dot(const VU8* codes, const int8_t* high, const int8_t* low, int32_t start) {
+    const VI32 highs = DotI8<kBits, kCount, kVnni>(codes, high, 0);
+    const VI32 lows = DotI8<kBits, kCount, kVnni>(codes, low, start);
+    static_assert(kHighUnit == 255);
+    return hn::ConvertTo(DF(), hn::Add(hn::Sub(hn::ShiftLeft<8>(highs), highs), lows));
+  }
+
   // Shifts move bits between bytes; every mask drops what came from the neighbour.
   template <int kShift>
   static HWY_INLINE VU8 ShiftedLeft(VU8 v) {

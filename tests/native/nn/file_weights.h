@@ -59,16 +59,11 @@ inline BlockWeight ReadWeight(syl_dtype type, const uint8_t* b, int i) {
   const auto nibble = [i](const uint8_t* q) { return i < 16 ? q[i] & 15 : q[i - 16] >> 4; };
   const auto fifth = [i](const uint8_t* h) { return (h[i / 8] >> i % 8 & 1) << 4; };
   switch (type) {
-    case SYL_Q8_0:
-      return {static_cast<int8_t>(b[2 + i]), F16(b), 0};
-    case SYL_Q4_0:
-      return {nibble(b + 2) - 8, F16(b), 0};
-    case SYL_Q4_1:
-      return {nibble(b + 4), F16(b), F16(b + 2)};
-    case SYL_Q5_0:
-      return {(nibble(b + 6) | fifth(b + 2)) - 16, F16(b), 0};
-    case SYL_Q5_1:
-      return {nibble(b + 8) | fifth(b + 4), F16(b), F16(b + 2)};
+    case SYL_Q8_0: return {static_cast<int8_t>(b[2 + i]), F16(b), 0};
+    case SYL_Q4_0: return {nibble(b + 2) - 8, F16(b), 0};
+    case SYL_Q4_1: return {nibble(b + 4), F16(b), F16(b + 2)};
+    case SYL_Q5_0: return {(nibble(b + 6) | fifth(b + 2)) - 16, F16(b), 0};
+    case SYL_Q5_1: return {nibble(b + 8) | fifth(b + 4), F16(b), F16(b + 2)};
     case SYL_Q4_K:
     case SYL_Q5_K: {
       const int s = i / 32;  // sub-block
@@ -175,7 +170,7 @@ inline QuantizedBlock Quantize(const float* x) {
     }
     max = std::max(max, std::fabs(x[i]));
   }
-  const float d = max / 127.0f;
+  const float d = max / 32512.0f;
   if (d < std::numeric_limits<float>::min()) return block;
   block.d = d;
   for (int i = 0; i < 32; ++i) block.q[i] = static_cast<int>(std::nearbyint(x[i] / d));
@@ -213,8 +208,8 @@ inline Reference MultiplyRow(const FileWeights& w, int64_t row, const float* x, 
     for (int i = 0; i < 32; ++i) {
       products[i / 16] += w.Get(row, first + i).code * block.q[i];
       sum += block.q[i];
-      // |x - d q| <= d / 2, with a margin for the rounding of the two divisions.
-      quantization += std::fabs(w.Exact(row, first + i)) * block.d * 0.50002;
+      // |x - d q| <= d / 2, with a margin for the rounding of the two divisions: 32512 2^-23.
+      quantization += std::fabs(w.Exact(row, first + i)) * block.d * 0.504;
     }
     const BlockWeight low = w.Get(row, first), high = w.Get(row, first + 16);
     const auto value = [](int i) { return static_cast<float>(i); };
@@ -231,9 +226,9 @@ inline Reference MultiplyRow(const FileWeights& w, int64_t row, const float* x, 
     }
     result.value = multiply_add(t, block.d, result.value);
   }
-  // Each term passes at most three roundings in its block (product, second product, their sum), one when scaled and one
-  // for each block it is added to.
-  const double roundings = static_cast<double>(w.k() / 32 + 4);
+  // Each term passes at most four roundings in its block (conversion, product, second product, their sum), one when
+  // scaled and one for each block it is added to.
+  const double roundings = static_cast<double>(w.k() / 32 + 5);
   result.bound = quantization + roundings * u / (1 - roundings * u) * magnitude;
   return result;
 }
