@@ -16,30 +16,18 @@ extern "C" {
  * W is repacked once into panels of 16 output rows ("lane = output row").
  *
  * Plain types (F32, F16, BF16): each output is one chain of fused multiply-adds in ascending i, starting at +0.
-<<<<<<< ours
  * |y - W x| <= gamma(k + 1) sum_i |W[o][i] x[i]| without underflow; gamma(j) = j u / (1 - j u), u = 2^-24.
  *
- * Block types: x is quantised to int8 in blocks of 32, dx = max|x| / 127 and q = round-half-even(x / dx) in float, both
- * 0 where dx would be subnormal. With i = sum (code - zero) q and s = sum q, exact integers, each block gives
- *   Q4_0 Q5_0 Q8_0   t = float(i) D                         D: the block's d
- *   Q4_1 Q5_1        t = fma(M, float(s), float(i) D)       D, M: the block's d, m
- *   Q4_K Q5_K        t = fma(M, float(s), float(i) D)       D = d sc, M = -(dmin m)
- *   Q6_K             t = fma(float(i0), D0, float(i1) D1)   of the lower and the upper 16: D0 = d sc0, D1 = d sc1
- * and y = fma(t, dx, y) over the blocks in ascending order, starting at +0. Beside the rounding of these steps, y
- * differs from W x by at most sum over blocks of (dx / 2) sum |W|.
+ * Block types: x is quantised to 16-bit integers in blocks of 32, dx = max|x| / 32512 and q = round-half-even(x / dx)
+ * in float, both 0 where dx would be subnormal. With i = sum (code - zero) q and s = sum q, exact integers, each block
+ * gives Q4_0 Q5_0 Q8_0   t = float(i) D                         D: the block's d Q4_1 Q5_1        t = fma(M, float(s),
+ * float(i) D)       D, M: the block's d, m Q4_K Q5_K        t = fma(M, float(s), float(i) D)       D = d sc, M = -(dmin
+ * m) Q6_K             t = fma(float(i0), D0, float(i1) D1)   of the lower and the upper 16: D0 = d sc0, D1 = d sc1 and
+ * y = fma(t, dx, y) over the blocks in ascending order, starting at +0. Beside the rounding of these steps, y differs
+ * from W x by at most sum over blocks of (dx / 2) sum |W|.
  *
  * The definition is the same on every tier with fused multiply-add, so that results there are bit-identical; tier
  * "sse4" rounds products and sums separately. Bias is added to the sum, and the result to y. */
-=======
-*Block types : x is quantised to 16 -
-    bit integers in blocks of 32(d = max | x | / 32512 in float, q = round - half - even(x / *d);
-                                 a block whose d is zero or subnormal counts as zero);
-inside a block the products are summed exactly in integers;
-*the blocks are added in ascending order by fused multiply -
-    adds.The definition is the same on every tier with fused *multiply - add,
-    so results there are bit - identical;
-tier "sse4" rounds the product and the sum separately.* /
->>>>>>> theirs
 
 /* Bytes of the packed form. type: any of syl_dtype; n, k: 1..2^31-1, k a multiple of the type's block size.
  * Errors: NULL_ARGUMENT, BAD_VALUE, BAD_SHAPE (k, or a size that overflows). */
