@@ -84,7 +84,7 @@ def load_llama(path, dtype):
 
 
 def round_to_int8(x):
-    """As nn.h: d = max|x| / 127 in float32 over 32 values, q = round-half-even(x / d)."""
+    """What other engines do: d = max|x| / 127 in float32 over 32 values, q = round-half-even(x / d)."""
     blocks = x.float().unflatten(-1, (-1, 32))
     d = blocks.abs().amax(-1, keepdim=True) / 127
     return torch.where(d > 0, torch.round(blocks / d) * d.double(), 0.0).flatten(-2).to(x.dtype)

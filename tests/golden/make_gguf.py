@@ -1,9 +1,8 @@
 """Writes gguf/: tiny GGUF models. Needs checkpoints/ (make_checkpoints.py).
 
 llama-legacy and llama-kquants mix tensor types so that every one is used; their references are transformers on gguf's
-own dequantisation, in float64, twice: with exact activations, and with activations rounded to int8 in blocks of 32
-before every product with a block type (nn.h), which is what an integer kernel is to reproduce. The others hold the
-same float32 weights as a checkpoint and have its logits.
+own dequantisation, in float64; int8_error tells how far they move with activations rounded to int8 in blocks of 32
+before every product with a block type. The others hold the same float32 weights as a checkpoint and have its logits.
 Usage: python tests/golden/make_gguf.py
 """
 
@@ -124,11 +123,9 @@ def make_mixed(name, seed):
     float32_error = reference.row_error(reference.logits(gguf_model.load_llama(path, torch.float32)[0], tokens), want)
     gguf_model.round_activations(model, loaded_types)
     int8 = reference.logits(model, tokens)
-    reference.write_logits(OUT / f"{name}.int8.f32", int8)
     notes = {
         "seed": seed,
         "float32_error": float32_error,
-        "int8_logits": f"{name}.int8.f32",
         "int8_error": reference.row_error(int8, want),
         "types": {n: t.name for n, t in types.items()},
     }

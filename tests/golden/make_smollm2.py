@@ -1,8 +1,8 @@
 """Writes smollm2.json: greedy continuations and perplexity of SmolLM2-135M-Instruct Q4_1 under transformers,
 float32, on gguf's dequantisation of the very file.
 
-`int8_perplexity` is the same with the input of every product with a block type rounded to int8 in blocks of 32 (nn.h): what the
-integer kernels cost, seen without them.
+`int8_perplexity` is the same with the input of every product with a block type rounded to int8 in blocks of 32: what
+8-bit activations would cost.
 Usage: python tests/golden/make_smollm2.py SmolLM2-135M-Instruct.Q4_1.gguf wikitext-2/test.txt
 """
 

@@ -61,6 +61,16 @@ class GoldenLogitsTest {
     assertThat(Golden.error(got, golden.logits("logits"))).isLessThan(golden.tolerance());
   }
 
+  /** Every block type, against exact arithmetic on gguf's own dequantisation. */
+  @ParameterizedTest
+  @ValueSource(strings = {"llama-legacy", "llama-kquants"})
+  void quantised(String name) throws IOException {
+    Golden golden = Golden.read("gguf/" + name + ".json");
+    Path file = golden.manifest().resolveSibling(name + ".gguf");
+    float[][] got = logits(file, golden.tokens(), OPTIONS);
+    assertThat(Golden.error(got, golden.logits("logits"))).isLessThan(golden.tolerance());
+  }
+
   @ParameterizedTest
   @ValueSource(strings = {"target", "diffusion"})
   void gsmMini(String name) throws IOException {
