@@ -135,8 +135,7 @@ public record GgufVocabulary(
 
   private ModelFormatException unsupported(String what, String value, String known) {
     return new ModelFormatException(
-        file,
-        what + " " + ModelFormatException.quote(value) + " is not supported, only " + known);
+        file, what + " " + ModelFormatException.quote(value) + " is not supported, only " + known);
   }
 
   TokenType type(int token) {
@@ -165,8 +164,7 @@ public record GgufVocabulary(
     }
     Spelling spelling = spelling();
     boolean stripsSpace = spelling == Spelling.SENTENCE_PIECE && addsSpacePrefix();
-    return new TokenTable(
-        tokens.toArray(String[]::new), added, special, spelling, stripsSpace);
+    return new TokenTable(tokens.toArray(String[]::new), added, special, spelling, stripsSpace);
   }
 
   /** The named end tokens, and special tokens known to end a turn of some model family. */

@@ -57,9 +57,7 @@ enum PreTokenizer {
 
   /** All names, for messages. */
   static String names() {
-    return Arrays.stream(values())
-        .flatMap(p -> p.names.stream())
-        .collect(Collectors.joining(", "));
+    return Arrays.stream(values()).flatMap(p -> p.names.stream()).collect(Collectors.joining(", "));
   }
 
   /** A word that is a token by itself is not assembled by merges. */

@@ -1,5 +1,6 @@
 package dev.sylvester.runner.text;
 
+import dev.sylvester.runner.format.ModelFormatException;
 import dev.sylvester.runner.text.GgufVocabulary.TokenType;
 import java.util.ArrayList;
 import java.util.Comparator;
@@ -24,7 +25,13 @@ final class SentencePieceMerges {
 
   private SentencePieceMerges() {}
 
+  /**
+   * @throws ModelFormatException if the vocabulary has no scores
+   */
   static List<Merge> of(GgufVocabulary vocabulary) {
+    if (vocabulary.scores().length == 0) {
+      throw new ModelFormatException(vocabulary.file(), "key 'tokenizer.ggml.scores' is missing");
+    }
     List<String> tokens = vocabulary.tokens();
     Map<String, Integer> ids = HashMap.newHashMap(tokens.size());
     for (int id = 0; id < tokens.size(); id++) {

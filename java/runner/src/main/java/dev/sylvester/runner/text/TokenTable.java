@@ -91,9 +91,10 @@ final class TokenTable {
   private byte[] spelled(String token) {
     return switch (spelling) {
       case BYTE_LEVEL -> byteLevel(token);
-      case SENTENCE_PIECE -> isByte(token)
-          ? new byte[] {(byte) Integer.parseInt(token, 3, 5, 16)}
-          : utf8(token.replace('\u2581', ' '));
+      case SENTENCE_PIECE ->
+          isByte(token)
+              ? new byte[] {(byte) Integer.parseInt(token, 3, 5, 16)}
+              : utf8(token.replace('\u2581', ' '));
     };
   }
 

@@ -111,8 +111,8 @@ public final class Tokenizer implements AutoCloseable {
   }
 
   /**
-   * As {@link #stream}, for tokens that go on with a text: a space at the beginning stays, where the
-   * vocabulary would drop it from a text of its own.
+   * As {@link #stream}, for tokens that go on with a text: a space at the beginning stays, where
+   * the vocabulary would drop it from a text of its own.
    */
   public TokenStream continuation() {
     return new TokenStream(table, true, false);

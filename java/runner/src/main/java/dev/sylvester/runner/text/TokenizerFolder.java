@@ -28,8 +28,7 @@ final class TokenizerFolder {
   }
 
   String tokenizer() {
-    return read(tokenizer)
-        .orElseThrow(() -> new ModelFormatException(tokenizer, "no such file"));
+    return read(tokenizer).orElseThrow(() -> new ModelFormatException(tokenizer, "no such file"));
   }
 
   OptionalInt bos(TokenTable table) {

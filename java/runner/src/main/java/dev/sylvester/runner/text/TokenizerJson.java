@@ -81,7 +81,7 @@ final class TokenizerJson {
         while (parser.nextToken() == JsonToken.FIELD_NAME) {
           String token = parser.currentName();
           parser.nextToken();
-          put(parser.getIntValue(), token);
+          put(parser.getLongValue(), token);
         }
       } else if (vocabulary) {
         // Unigram: [token, score] in the order of the ids.
@@ -95,10 +95,11 @@ final class TokenizerJson {
     }
   }
 
-  private void put(int id, String token) {
-    if (id < 0 || id >= MOST_TOKENS) {
+  private void put(long at, String token) {
+    int id = (int) at;
+    if (at < 0 || at >= MOST_TOKENS) {
       throw new ModelFormatException(
-          file, "token " + ModelFormatException.quote(token) + " has id " + id);
+          file, "token " + ModelFormatException.quote(token) + " has id " + at);
     }
     if (id >= tokens.length) {
       tokens = Arrays.copyOf(tokens, Math.max(id + 1, 2 * tokens.length));

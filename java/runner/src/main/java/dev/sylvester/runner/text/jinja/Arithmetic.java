@@ -9,12 +9,7 @@ final class Arithmetic {
     Values.require(b);
     if (!Values.isNumber(a) || !Values.isNumber(b)) {
       throw new TemplateException(
-          "cannot apply "
-              + operator
-              + " to "
-              + Values.typeName(a)
-              + " and "
-              + Values.typeName(b));
+          "cannot apply " + operator + " to " + Values.typeName(a) + " and " + Values.typeName(b));
     }
     try {
       return Values.isFloat(a) || Values.isFloat(b) || operator.equals("/")

@@ -45,8 +45,7 @@ final class Dates {
       case 'p' -> "a";
       case 'F' -> "uuuu-MM-dd";
       case 'T' -> "HH:mm:ss";
-      default ->
-          throw new TemplateException("strftime_now does not know %" + directive);
+      default -> throw new TemplateException("strftime_now does not know %" + directive);
     };
   }
 }

@@ -49,8 +49,7 @@ sealed interface Expression {
   }
 
   /** {@code then if condition else otherwise}. */
-  record Choice(Expression condition, Expression then, Expression otherwise)
-      implements Expression {
+  record Choice(Expression condition, Expression then, Expression otherwise) implements Expression {
     @Override
     public Object evaluate(Scope scope) {
       return (Values.isTrue(condition.evaluate(scope)) ? then : otherwise).evaluate(scope);
@@ -109,8 +108,7 @@ sealed interface Expression {
   record Concatenate(Expression left, Expression right) implements Expression {
     @Override
     public Object evaluate(Scope scope) {
-      return Values.add(
-          Values.toText(left.evaluate(scope)), Values.toText(right.evaluate(scope)));
+      return Values.add(Values.toText(left.evaluate(scope)), Values.toText(right.evaluate(scope)));
     }
   }
 
@@ -134,7 +132,8 @@ sealed interface Expression {
       return switch (operator) {
         case "in" -> Values.contains(b, a);
         case "not in" -> !Values.contains(b, a);
-        default -> Tests.named(operator).holds(a, new Arguments(Collections.singletonList(b), Map.of()));
+        default ->
+            Tests.named(operator).holds(a, new Arguments(Collections.singletonList(b), Map.of()));
       };
     }
   }

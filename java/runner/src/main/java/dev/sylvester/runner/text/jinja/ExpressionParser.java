@@ -181,7 +181,8 @@ class ExpressionParser {
 
   private Expression product() {
     Expression left = power();
-    while (token().kind() == Kind.OPERATOR && Set.of("*", "/", "//", "%").contains(token().text())) {
+    while (token().kind() == Kind.OPERATOR
+        && Set.of("*", "/", "//", "%").contains(token().text())) {
       left = new Expression.Binary(next().text(), left, power());
     }
     return left;
@@ -373,9 +374,7 @@ class ExpressionParser {
                 || token().kind() == Kind.STRING
             : token().isOperator("[") || token().isOperator("{");
     ArgumentList arguments =
-        hasArgument
-            ? new ArgumentList(List.of(postfix(primary())), Map.of())
-            : ArgumentList.NONE;
+        hasArgument ? new ArgumentList(List.of(postfix(primary())), Map.of()) : ArgumentList.NONE;
     return new Expression.Tested(value, test, arguments);
   }
 

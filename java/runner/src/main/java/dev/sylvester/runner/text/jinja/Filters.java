@@ -30,13 +30,11 @@ final class Filters {
       case "lower" -> (v, a) -> Values.toText(v).toLowerCase(Locale.ROOT);
       case "capitalize" -> (v, a) -> Text.capitalize(Values.toText(v));
       case "title" ->
-          (v, a) ->
-              WORD.matcher(Values.toText(v)).replaceAll(m -> Text.capitalize(m.group()));
+          (v, a) -> WORD.matcher(Values.toText(v)).replaceAll(m -> Text.capitalize(m.group()));
       case "string" -> (v, a) -> Values.toText(v);
       case "safe" -> (v, a) -> v;
       case "escape", "e" -> (v, a) -> escape(Values.toText(v));
-      case "replace" ->
-          (v, a) -> Text.replace(Values.toText(v), a);
+      case "replace" -> (v, a) -> Text.replace(Values.toText(v), a);
       case "indent" -> Filters::indent;
       case "length", "count" -> (v, a) -> Values.length(v);
       case "first" -> (v, a) -> Values.item(Values.elements(v), 0L);
@@ -52,7 +50,8 @@ final class Filters {
           (v, a) -> Values.elements(v).stream().reduce(a.get(1, "start", 0L), Values::add);
       case "items" -> (v, a) -> v instanceof Map<?, ?> m ? Methods.items(m) : List.of();
       case "dictsort" ->
-          (v, a) -> sort(Methods.items((Map<?, ?>) v), new Arguments(List.of(), Map.of("attribute", 0L)));
+          (v, a) ->
+              sort(Methods.items((Map<?, ?>) v), new Arguments(List.of(), Map.of("attribute", 0L)));
       case "default", "d" ->
           (v, a) ->
               v instanceof Undefined

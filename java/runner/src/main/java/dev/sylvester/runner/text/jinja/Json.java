@@ -29,14 +29,24 @@ final class Json {
       case String s -> quote(s);
       case List<?> list -> {
         Iterator<?> elements = list.iterator();
-        writeAll('[', ']', elements.hasNext(), depth, () -> {
+        writeAll(
+            '[',
+            ']',
+            elements.hasNext(),
+            depth,
+            () -> {
               write(elements.next(), depth + 1);
               return elements.hasNext();
             });
       }
       case Map<?, ?> map -> {
         Iterator<? extends Map.Entry<?, ?>> entries = map.entrySet().iterator();
-        writeAll('{', '}', entries.hasNext(), depth, () -> {
+        writeAll(
+            '{',
+            '}',
+            entries.hasNext(),
+            depth,
+            () -> {
               Map.Entry<?, ?> entry = entries.next();
               quote(entry.getKey() instanceof String s ? s : Json.of(entry.getKey(), null));
               out.append(": ");

@@ -14,10 +14,8 @@ import java.util.regex.Pattern;
 final class Lexer {
   private static final Pattern TAG = Pattern.compile("\\{([{%#])([-+]?)");
   private static final Pattern RAW = Pattern.compile("\\s*raw\\s*(-?)%}");
-  private static final Pattern END_RAW =
-      Pattern.compile("\\{%([-+]?)\\s*endraw\\s*([-+]?)%}");
-  private static final Pattern NUMBER =
-      Pattern.compile("\\d[\\d_]*(\\.\\d+)?([eE][-+]?\\d+)?");
+  private static final Pattern END_RAW = Pattern.compile("\\{%([-+]?)\\s*endraw\\s*([-+]?)%}");
+  private static final Pattern NUMBER = Pattern.compile("\\d[\\d_]*(\\.\\d+)?([eE][-+]?\\d+)?");
   private static final Pattern NAME = Pattern.compile("[\\p{L}_][\\p{L}\\p{N}_]*");
   private static final Pattern OPERATOR =
       Pattern.compile("//|\\*\\*|==|!=|>=|<=|[-+/*%~\\[\\](){}<>=.:|,]");
@@ -154,7 +152,11 @@ final class Lexer {
     if (end >= source.length()) {
       throw error("a string is not closed");
     }
-    add(Kind.STRING, Text.unescape(source.substring(position + 1, end)));
+    try {
+      add(Kind.STRING, Text.unescape(source.substring(position + 1, end)));
+    } catch (TemplateException e) {
+      throw error(e.getMessage());
+    }
     position = end + 1;
   }
 

@@ -35,14 +35,9 @@ final class Methods {
       case "removeprefix" -> a -> removePrefix(s, Values.requireText(a.require(0)));
       case "removesuffix" -> a -> removeSuffix(s, Values.requireText(a.require(0)));
       case "split" ->
-          a ->
-              Text.split(
-                  s,
-                  text(a, 0, "sep"),
-                  Values.toLong(a.get(1, "maxsplit", -1L)));
+          a -> Text.split(s, text(a, 0, "sep"), Values.toLong(a.get(1, "maxsplit", -1L)));
       case "splitlines" -> a -> s.isEmpty() ? List.of() : List.of((Object[]) s.split("\\R"));
-      case "replace" ->
-          a -> Text.replace(s, a);
+      case "replace" -> a -> Text.replace(s, a);
       case "find" -> a -> find(s, Values.requireText(a.require(0)));
       case "count" -> a -> Text.split(s, Values.requireText(a.require(0)), -1).size() - 1L;
       case "join" -> a -> Filters.join(Values.elements(a.require(0)), s);

@@ -18,8 +18,6 @@ record Namespace(Map<String, Object> attributes) {
   }
 
   Object get(String name) {
-    return attributes.containsKey(name)
-        ? attributes.get(name)
-        : Undefined.attribute(this, name);
+    return attributes.containsKey(name) ? attributes.get(name) : Undefined.attribute(this, name);
   }
 }

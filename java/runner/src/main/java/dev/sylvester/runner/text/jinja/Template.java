@@ -63,8 +63,7 @@ public final class Template {
           throw new TemplateException(Values.toText(arguments.require(0)));
         });
     functions.put(
-        "strftime_now",
-        arguments -> Dates.format(Values.requireText(arguments.require(0)), clock));
+        "strftime_now", arguments -> Dates.format(Values.requireText(arguments.require(0)), clock));
     return new HashMap<>(functions);
   }
 

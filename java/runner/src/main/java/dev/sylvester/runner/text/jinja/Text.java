@@ -139,14 +139,7 @@ final class Text {
       if (simple >= 0) {
         out.append("\u0007\b\f\n\r\t\u000b\\'\"".charAt(simple));
       } else if (digits > 0) {
-        if (i + digits >= body.length()) {
-          throw new TemplateException("a string ends in an escape");
-        }
-        try {
-          out.appendCodePoint(Integer.parseInt(body, i + 1, i + 1 + digits, 16));
-        } catch (IllegalArgumentException e) {
-          throw new TemplateException("a string holds a malformed escape");
-        }
+        out.appendCodePoint(hex(body, i + 1, digits));
         i += digits;
       } else if (escape >= '0' && escape <= '7') {
         int end = i + 1;
@@ -160,6 +153,18 @@ final class Text {
       }
     }
     return out.toString();
+  }
+
+  private static int hex(String text, int from, int digits) {
+    long value = 0;
+    for (int i = from; i < from + digits; i++) {
+      int digit = i < text.length() ? Character.digit(text.charAt(i), 16) : -1;
+      value = digit < 0 ? Long.MAX_VALUE : value << 4 | digit;
+      if (value > Character.MAX_CODE_POINT) {
+        throw new TemplateException("a string holds a malformed escape");
+      }
+    }
+    return (int) value;
   }
 
   /** Python's {@code repr} of a string. */
