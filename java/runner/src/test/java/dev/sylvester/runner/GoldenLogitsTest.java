@@ -61,14 +61,19 @@ class GoldenLogitsTest {
     assertThat(Golden.error(got, golden.logits("logits"))).isLessThan(golden.tolerance());
   }
 
-  /** Every block type, against exact arithmetic on gguf's own dequantisation. */
+  /**
+   * Every block type, against exact arithmetic on gguf's own dequantisation. The kernels round
+   * activations to a grid that is 256 times as fine as that of int8, whose error the vectors tell.
+   */
   @ParameterizedTest
   @ValueSource(strings = {"llama-legacy", "llama-kquants"})
   void quantised(String name) throws IOException {
     Golden golden = Golden.read("gguf/" + name + ".json");
     Path file = golden.manifest().resolveSibling(name + ".gguf");
     float[][] got = logits(file, golden.tokens(), OPTIONS);
-    assertThat(Golden.error(got, golden.logits("logits"))).isLessThan(golden.tolerance());
+    double rounding = golden.json().get("int8_error").doubleValue() / 256;
+    assertThat(Golden.error(got, golden.logits("logits")))
+        .isLessThan(golden.tolerance() + rounding);
   }
 
   @ParameterizedTest
