@@ -1,4 +1,4 @@
-// Softmax attention over a float cache, one split of keys at a time.
+// Softmax attention over a float cache, block of keys by block of keys.
 #if defined(SYLVESTER_NATIVE_CPU_NN_ATTENTION_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef SYLVESTER_NATIVE_CPU_NN_ATTENTION_INL_H_
 #undef SYLVESTER_NATIVE_CPU_NN_ATTENTION_INL_H_
@@ -6,13 +6,14 @@
 #define SYLVESTER_NATIVE_CPU_NN_ATTENTION_INL_H_
 #endif
 
-#include <cmath>
 #include <cstring>
 #include <limits>
 
+#include "hwy/contrib/math/math-inl.h"
 #include "hwy/highway.h"
 #include "native/cpu/nn/attention.h"
 #include "native/cpu/nn/exp-inl.h"
+#include "native/cpu/nn/half-inl.h"
 #include "native/cpu/nn/tree_sum-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -20,275 +21,322 @@ namespace sylvester {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// The keys of a tile are the 16 virtual lanes.
+// The keys of a tile are the virtual lanes.
 static_assert(kTileTokens == kVirtualLanes);
-using DF16 = DVirtual;
-using VF16 = VVirtual;
-constexpr int64_t kTileLanes = kRealLanes;
-constexpr int64_t kTileVectors = kVirtualVectors;
-constexpr int64_t kBlockVectors = kBlockTokens / kTileLanes;
-// Pairs whose sums stay in registers together.
-constexpr int64_t kRegisterPairs = HWY_TARGET == HWY_AVX3 ? 6 : 3;
 
-template <class D>
-HWY_INLINE hn::Vec<D> LoadCache(D d, const float* p) {
-  return hn::LoadU(d, p);
+// Registers for sums, beside those for operands; and pairs that share a loaded key or value.
+#if HWY_TARGET == HWY_AVX3
+constexpr int kSumVectors = 24, kRegisterPairs = 8;
+#elif HWY_TARGET == HWY_AVX2
+constexpr int kSumVectors = 12, kRegisterPairs = 6;
+#elif HWY_TARGET == HWY_SSE4
+constexpr int kSumVectors = 12, kRegisterPairs = 3;
+#else
+constexpr int kSumVectors = 24, kRegisterPairs = 6;
+#endif
+static_assert(kTilePairs % kRegisterPairs == 0);
+
+// The largest power of two up to `most` that leaves the sums of kPairs pairs in registers.
+constexpr int VectorsInRegisters(int pairs, int vectors_each, int most) {
+  int n = most;
+  while (n > 1 && n * pairs * vectors_each > kSumVectors) n /= 2;
+  return n;
 }
 
-template <class D>
-HWY_INLINE hn::Vec<D> LoadCache(D d, const hwy::float16_t* p) {
-  return hn::PromoteTo(d, hn::LoadU(hn::Rebind<hwy::float16_t, D>(), p));
-}
-
-// scores[p][...] = q[p] . K for kTiles tiles of keys, each a chain of fused multiply-adds in ascending dimension.
-template <int kPairs, int64_t kTiles, typename T>
-HWY_INLINE void ScoreTiles(const T* HWY_RESTRICT keys, int64_t head_dim, const float* const* HWY_RESTRICT q,
-                           float* HWY_RESTRICT scores) {
-  constexpr int64_t kVectors = kTiles * kTileVectors;
-  const DF16 d;
-  VF16 sum[kPairs][kVectors];
-  for (auto& row : sum) {
-    for (VF16& v : row) v = hn::Zero(d);
-  }
-  for (int64_t i = 0; i < head_dim; ++i) {
-    VF16 key[kVectors];
-    for (int64_t v = 0; v < kVectors; ++v) {
-      key[v] = LoadCache(d, keys + (v / kTileVectors * head_dim + i) * kTileTokens + v % kTileVectors * kTileLanes);
-    }
-    for (int p = 0; p < kPairs; ++p) {
-      const VF16 query = hn::Set(d, q[p][i]);
-      for (int64_t v = 0; v < kVectors; ++v) sum[p][v] = hn::MulAdd(key[v], query, sum[p][v]);
-    }
-  }
-  for (int p = 0; p < kPairs; ++p) {
-    for (int64_t v = 0; v < kVectors; ++v) hn::StoreU(sum[p][v], d, scores + p * kBlockTokens + v * kTileLanes);
-  }
-}
-
-template <int kPairs, typename T>
-HWY_INLINE void Scores(const T* keys, int64_t tiles, int64_t head_dim, const float* const* q, float* scores) {
-  // Few pairs leave the multipliers waiting for each other: two tiles at a time double the chains.
-  constexpr int64_t kTiles = kPairs * 2 <= kRegisterPairs ? 2 : 1;
-  int64_t tile = 0;
-  for (; tile + kTiles <= tiles; tile += kTiles) {
-    ScoreTiles<kPairs, kTiles>(keys + tile * kTileTokens * head_dim, head_dim, q, scores + tile * kTileTokens);
-  }
-  for (; tile < tiles; ++tile) {
-    ScoreTiles<kPairs, 1>(keys + tile * kTileTokens * head_dim, head_dim, q, scores + tile * kTileTokens);
-  }
-}
-
-// sum[p][c] += sum_j weights[p][j] V[j][c] for j in [begin, end), ascending, on kVectors vectors from dimension c.
-template <int kPairs, int kVectors, class D, typename T>
-HWY_INLINE void AddValues(D d, const T* HWY_RESTRICT values, int64_t head_dim, int64_t begin, int64_t end,
-                          const float* HWY_RESTRICT weights, float* const* sums, int64_t c) {
+// c[p][v] (+)= sum_k a[k][v] b[k][p], each sum a chain of fused multiply-adds in ascending k. Vectors v lie side by
+// side in c and, in groups of kGroup, in a.
+template <int kPairs, int kVectors, int kGroup, int kStepB, int kPairStepB, bool kAdd, class D, typename T>
+HWY_INLINE void OuterProducts(D d, const T* HWY_RESTRICT a, int64_t step_a, int64_t group_step_a,
+                              const float* HWY_RESTRICT b, int64_t n, float* HWY_RESTRICT c, int64_t pair_step_c) {
+  using V = hn::Vec<D>;
   const int64_t N = hn::MaxLanes(d);
-  hn::Vec<D> sum[kPairs][kVectors];
+  V sum[kPairs][kVectors];
   for (int p = 0; p < kPairs; ++p) {
-    for (int v = 0; v < kVectors; ++v) sum[p][v] = hn::LoadU(d, sums[p] + c + v * N);
+    for (int v = 0; v < kVectors; ++v) sum[p][v] = kAdd ? hn::LoadU(d, c + p * pair_step_c + v * N) : hn::Zero(d);
   }
-  for (int64_t j = begin; j < end; ++j) {
-    hn::Vec<D> value[kVectors];
-    for (int v = 0; v < kVectors; ++v) value[v] = LoadCache(d, values + j * head_dim + c + v * N);
-    for (int p = 0; p < kPairs; ++p) {
-      const auto weight = hn::Set(d, weights[p * kBlockTokens + j]);
-      for (int v = 0; v < kVectors; ++v) sum[p][v] = hn::MulAdd(value[v], weight, sum[p][v]);
+  for (int64_t k = 0; k < n; ++k) {
+    // The shorter side stays in registers while the other one passes.
+    if constexpr (kPairs < kVectors) {
+      V weight[kPairs];
+      for (int p = 0; p < kPairs; ++p) weight[p] = hn::Set(d, b[k * kStepB + p * kPairStepB]);
+      for (int v = 0; v < kVectors; ++v) {
+        const V x = LoadFloats(d, a + k * step_a + v / kGroup * group_step_a + v % kGroup * N);
+        for (int p = 0; p < kPairs; ++p) sum[p][v] = hn::MulAdd(x, weight[p], sum[p][v]);
+      }
+    } else {
+      V x[kVectors];
+      for (int v = 0; v < kVectors; ++v)
+        x[v] = LoadFloats(d, a + k * step_a + v / kGroup * group_step_a + v % kGroup * N);
+      for (int p = 0; p < kPairs; ++p) {
+        const V weight = hn::Set(d, b[k * kStepB + p * kPairStepB]);
+        for (int v = 0; v < kVectors; ++v) sum[p][v] = hn::MulAdd(x[v], weight, sum[p][v]);
+      }
     }
   }
   for (int p = 0; p < kPairs; ++p) {
-    for (int v = 0; v < kVectors; ++v) hn::StoreU(sum[p][v], d, sums[p] + c + v * N);
+    for (int v = 0; v < kVectors; ++v) hn::StoreU(sum[p][v], d, c + p * pair_step_c + v * N);
   }
 }
 
+// scores[p][j] = q[p] . K[j] for the keys of tiles [tiles.begin, tiles.end). q: [dimension][kRegisterPairs].
 template <int kPairs, typename T>
-HWY_INLINE void AddAllValues(const T* values, int64_t head_dim, int64_t begin, int64_t end, const float* weights,
-                             float* const* sums) {
-  if (begin >= end) return;
-  const DF16 d;
+HWY_INLINE void Scores(const T* keys, Range tiles, int64_t head_dim, const float* q, float* scores) {
+  const DVirtual d;
+  constexpr int kTiles = VectorsInRegisters(kPairs, kVirtualVectors, 4);
+  const int64_t tile_step = head_dim * kTileTokens;
+  int64_t tile = tiles.begin;
+  for (; tile + kTiles <= tiles.end; tile += kTiles) {
+    OuterProducts<kPairs, kTiles * kVirtualVectors, kVirtualVectors, kRegisterPairs, 1, false>(
+        d, keys + tile * tile_step, kTileTokens, tile_step, q, head_dim, scores + tile * kTileTokens, kBlockTokens);
+  }
+  for (; tile < tiles.end; ++tile) {
+    OuterProducts<kPairs, kVirtualVectors, kVirtualVectors, kRegisterPairs, 1, false>(
+        d, keys + tile * tile_step, kTileTokens, 0, q, head_dim, scores + tile * kTileTokens, kBlockTokens);
+  }
+}
+
+// sums[p] += sum_j weights[p][j] V[j] over the given keys.
+template <int kPairs, typename T>
+HWY_INLINE void AddValues(const T* values, Range keys, int64_t head_dim, const float* weights, float* sums,
+                          int64_t sum_step) {
+  if (keys.IsEmpty()) return;
+  values += keys.begin * head_dim;
+  weights += keys.begin;
+  const int64_t n = keys.end - keys.begin;
+  const DVirtual d;
   const hn::CappedTag<float, 8> d8;  // head_dim is a multiple of 8
-  int64_t c = 0;
-  for (; c + 4 * kTileLanes <= head_dim; c += 4 * kTileLanes) {
-    AddValues<kPairs, 4>(d, values, head_dim, begin, end, weights, sums, c);
+  constexpr int kVectors = VectorsInRegisters(kPairs, 1, 8);
+  int64_t i = 0;
+  for (; i + kVectors * kRealLanes <= head_dim; i += kVectors * kRealLanes) {
+    OuterProducts<kPairs, kVectors, kVectors, 1, kBlockTokens, true>(d, values + i, head_dim, 0, weights, n, sums + i,
+                                                                     sum_step);
   }
-  for (; c + kTileLanes <= head_dim; c += kTileLanes) {
-    AddValues<kPairs, 1>(d, values, head_dim, begin, end, weights, sums, c);
+  for (; i + kRealLanes <= head_dim; i += kRealLanes) {
+    OuterProducts<kPairs, 1, 1, 1, kBlockTokens, true>(d, values + i, head_dim, 0, weights, n, sums + i, sum_step);
   }
-  for (; c < head_dim; c += HWY_MIN(int64_t{8}, kTileLanes)) {
-    AddValues<kPairs, 1>(d8, values, head_dim, begin, end, weights, sums, c);
-  }
-}
-
-HWY_INLINE VF16 SoftCap(VF16 score, float cap) {
-  const DF16 d;
-  const VF16 e = ExpF32(d, hn::Mul(score, hn::Set(d, 2.0f / cap)));
-  // tanh(z) = 1 - 2 / (exp(2z) + 1)
-  const VF16 tanh = hn::Sub(hn::Set(d, 1.0f), hn::Div(hn::Set(d, 2.0f), hn::Add(e, hn::Set(d, 1.0f))));
-  return hn::Mul(hn::Set(d, cap), tanh);
-}
-
-HWY_INLINE void Scale(float* sum, int64_t head_dim, float factor) {
-  const hn::CappedTag<float, 8> d;
-  for (int64_t i = 0; i < head_dim; i += hn::MaxLanes(d)) {
-    hn::StoreU(hn::Mul(hn::LoadU(d, sum + i), hn::Set(d, factor)), d, sum + i);
-  }
-}
-
-HWY_INLINE float Exp1(float x) {
-  const hn::CappedTag<float, 1> d;
-  return hn::GetLane(ExpF32(d, hn::Set(d, x)));
-}
-
-// Turns the scores of keys [begin, end) of a block into weights exp(score - max) and brings the pair's partial result to
-// the new maximum. Other scores become 0, whatever they are.
-HWY_INLINE void WeighBlock(float* scores, int64_t begin, int64_t end, float soft_cap, Partial* partial, float* sum,
-                           int64_t head_dim) {
-  const DF16 d;
-  const hn::RebindToSigned<DF16> di;
-  const VF16 minus_infinity = hn::Set(d, -std::numeric_limits<float>::infinity());
-  VF16 score[kBlockVectors];
-  VF16 max = minus_infinity;
-  for (int64_t v = 0; v < kBlockVectors; ++v) {
-    score[v] = hn::LoadU(d, scores + v * kTileLanes);
-    if (soft_cap > 0) score[v] = SoftCap(score[v], soft_cap);
-    const auto key = hn::Iota(di, static_cast<int32_t>(v * kTileLanes));
-    const auto seen = hn::AndNot(hn::Lt(key, hn::Set(di, static_cast<int32_t>(begin))),
-                                 hn::Lt(key, hn::Set(di, static_cast<int32_t>(end))));
-    score[v] = hn::IfThenElse(hn::RebindMask(d, seen), score[v], minus_infinity);
-    max = hn::Max(max, score[v]);
-  }
-  const float block_max = hn::GetLane(hn::MaxOfLanes(d, max));
-  const float new_max = block_max > partial->max ? block_max : partial->max;
-  if (new_max != partial->max) {
-    if (partial->weight != 0) {
-      const float factor = Exp1(partial->max - new_max);
-      partial->weight *= factor;
-      Scale(sum, head_dim, factor);
+  if constexpr (kRealLanes > 8) {
+    if (i < head_dim) {
+      OuterProducts<kPairs, 1, 1, 1, kBlockTokens, true>(d8, values + i, head_dim, 0, weights, n, sums + i, sum_step);
     }
-    partial->max = new_max;
   }
-  VF16 total[kTileVectors];
-  for (VF16& v : total) v = hn::Zero(d);
-  for (int64_t v = 0; v < kBlockVectors; ++v) {
-    const VF16 weight = ExpF32(d, hn::Sub(score[v], hn::Set(d, new_max)));
-    hn::StoreU(weight, d, scores + v * kTileLanes);
-    total[v % kTileVectors] = hn::Add(total[v % kTileVectors], weight);
-  }
-  partial->weight += TreeSum16(total);
 }
 
-// One block of keys for kPairs consecutive pairs.
+// scores[j] becomes exp(scores[j] - max) for the keys in range; the others of the tiles they lie in become 0.
+HWY_INLINE Partial Softmax(Range keys, float soft_cap, float* HWY_RESTRICT scores) {
+  const DVirtual d;
+  const int64_t begin = keys.begin / kTileTokens * kTileTokens, end = CeilDiv(keys.end, kTileTokens) * kTileTokens;
+  if (soft_cap > 0) {
+    const auto cap = hn::Set(d, soft_cap);
+    for (int64_t j = begin; j < end; j += kRealLanes) {
+      hn::StoreU(hn::Mul(cap, hn::Tanh(d, hn::Div(hn::LoadU(d, scores + j), cap))), d, scores + j);
+    }
+  }
+  std::fill(scores + begin, scores + keys.begin, -std::numeric_limits<float>::infinity());
+  std::fill(scores + keys.end, scores + end, -std::numeric_limits<float>::infinity());
+  auto maxima = hn::LoadU(d, scores + begin);
+  for (int64_t j = begin + kRealLanes; j < end; j += kRealLanes) maxima = hn::Max(maxima, hn::LoadU(d, scores + j));
+  const auto max = hn::MaxOfLanes(d, maxima);
+  VVirtual total[kVirtualVectors];
+  for (VVirtual& v : total) v = hn::Zero(d);
+  for (int64_t j = begin; j < end; j += kTileTokens) {
+    for (int64_t v = 0; v < kVirtualVectors; ++v) {
+      float* p = scores + j + v * kRealLanes;
+      const VVirtual weight = ExpF32(d, hn::Sub(hn::LoadU(d, p), max));
+      hn::StoreU(weight, d, p);
+      total[v] = hn::Add(total[v], weight);
+    }
+  }
+  return {hn::GetLane(max), TreeSum16(total)};
+}
+
+// The keys and values of a block of a kv head.
+template <typename T>
+struct Block {
+  const T* keys;
+  const T* values;
+  int64_t head_dim;
+  float soft_cap;
+};
+
+// A block for kPairs consecutive pairs that all see some of it.
 template <int kPairs, typename T>
-HWY_INLINE void AttendBlock(const AttentionCall& call, const SplitTask& task, int64_t block, int64_t first_pair) {
-  const int64_t head_dim = call.shape.head_dim, first_key = block * kBlockTokens;
-  const auto* keys = static_cast<const T*>(call.keys) + (task.kv_head * call.shape.capacity + first_key) * head_dim;
-  const auto* values = static_cast<const T*>(call.values) + (task.kv_head * call.shape.capacity + first_key) * head_dim;
-  const float* q[kPairs];
-  float* sums[kPairs];
-  for (int p = 0; p < kPairs; ++p) {
-    q[p] = call.ScaledQ(task.kv_head, first_pair + p, task.slot);
-    sums[p] = call.Sum(task.kv_head, first_pair + p, task.slot);
-  }
-  int64_t begin[kPairs], end[kPairs];
-  int64_t common_begin = 0, common_end = kBlockTokens;
-  for (int p = 0; p < kPairs; ++p) {
-    begin[p] = std::max<int64_t>(0, call.FirstKey(first_pair + p) - first_key);
-    end[p] = std::min(kBlockTokens, call.EndKey(first_pair + p) - first_key);
-    common_begin = std::max(common_begin, begin[p]);
-    common_end = std::min(common_end, end[p]);
-  }
-  if (end[kPairs - 1] <= 0) return;
+HWY_NOINLINE void AttendPairs(const Block<T>& block, const Range* visible, const float* q, const Results& results) {
+  const int64_t head_dim = block.head_dim;
   HWY_ALIGN float weights[kPairs * kBlockTokens];
   // Tiles past the last visible key may be past the end of the cache.
-  Scores<kPairs>(keys, (end[kPairs - 1] + kTileTokens - 1) / kTileTokens, head_dim, q, weights);
+  const Range tiles{visible[0].begin / kTileTokens, CeilDiv(visible[kPairs - 1].end, kTileTokens)};
+  Scores<kPairs>(block.keys, tiles, head_dim, q, weights);
   for (int p = 0; p < kPairs; ++p) {
-    if (begin[p] < end[p]) {
-      WeighBlock(weights + p * kBlockTokens, begin[p], end[p], call.shape.soft_cap,
-                 call.PartialOf(task.kv_head, first_pair + p, task.slot), sums[p], head_dim);
-    }
+    *results.PartialOf(p, head_dim) = Softmax(visible[p], block.soft_cap, weights + p * kBlockTokens);
+    std::memset(results.Sum(p), 0, static_cast<size_t>(head_dim) * sizeof(float));
   }
-  // Every pair adds its keys in ascending order; those that all pairs see are read once.
-  common_end = std::max(common_begin, common_end);
+  // Every pair adds its keys in ascending order; those that all pairs see are read once. A weight of 0 is no substitute
+  // for a key not seen: its value may be infinite.
+  const int64_t common_begin = visible[kPairs - 1].begin;
+  const int64_t common_end = std::max(common_begin, visible[0].end);
   for (int p = 0; p < kPairs; ++p) {
-    AddAllValues<1>(values, head_dim, begin[p], std::min(end[p], common_begin), weights + p * kBlockTokens, sums + p);
+    AddValues<1>(block.values, {visible[p].begin, std::min(visible[p].end, common_begin)}, head_dim,
+                 weights + p * kBlockTokens, results.Sum(p), results.stride);
   }
-  AddAllValues<kPairs>(values, head_dim, common_begin, common_end, weights, sums);
+  AddValues<kPairs>(block.values, {common_begin, common_end}, head_dim, weights, results.data, results.stride);
   for (int p = 0; p < kPairs; ++p) {
-    AddAllValues<1>(values, head_dim, std::max(begin[p], common_end), end[p], weights + p * kBlockTokens, sums + p);
+    AddValues<1>(block.values, {common_end, visible[p].end}, head_dim, weights + p * kBlockTokens, results.Sum(p),
+                 results.stride);
   }
 }
 
 template <typename T>
-HWY_INLINE void AttendPairs(const AttentionCall& call, const SplitTask& task, int64_t block, int64_t pair,
-                            int64_t pairs) {
-  static_assert(kRegisterPairs <= 6);
+HWY_INLINE void AttendPairs(int pairs, const Block<T>& block, const Range* visible, const float* q,
+                            const Results& results) {
   switch (pairs) {
-    case 1: return AttendBlock<1, T>(call, task, block, pair);
-    case 2: return AttendBlock<2, T>(call, task, block, pair);
-    case 3: return AttendBlock<3, T>(call, task, block, pair);
-#if HWY_TARGET == HWY_AVX3
-    case 4: return AttendBlock<4, T>(call, task, block, pair);
-    case 5: return AttendBlock<5, T>(call, task, block, pair);
-    default: return AttendBlock<6, T>(call, task, block, pair);
-#endif
+    case 1: return AttendPairs<1>(block, visible, q, results);
+    case 2: return AttendPairs<2>(block, visible, q, results);
+    case 3: return AttendPairs<3>(block, visible, q, results);
   }
-}
-
-template <typename T>
-HWY_NOINLINE void AttendSplitOf(const AttentionCall& call, const SplitTask& task) {
-  const int64_t head_dim = call.shape.head_dim;
-  for (int64_t pair = task.first_pair; pair < task.last_pair; ++pair) {
-    *call.PartialOf(task.kv_head, pair, task.slot) = {-std::numeric_limits<float>::infinity(), 0.0f};
-    const float* q = call.Q(task.kv_head, pair);
-    float* scaled = call.ScaledQ(task.kv_head, pair, task.slot);
-    for (int64_t i = 0; i < head_dim; ++i) scaled[i] = q[i] * call.shape.scale;
-    std::memset(call.Sum(task.kv_head, pair, task.slot), 0, static_cast<size_t>(head_dim) * sizeof(float));
+  if constexpr (kRegisterPairs >= 6) {
+    switch (pairs) {
+      case 4: return AttendPairs<4>(block, visible, q, results);
+      case 5: return AttendPairs<5>(block, visible, q, results);
+      case 6: return AttendPairs<6>(block, visible, q, results);
+    }
   }
-  // Later pairs see no fewer keys at the end and no more at the beginning.
-  const int64_t begin = std::max(task.split * kSplitTokens, call.FirstKey(task.first_pair));
-  const int64_t end = std::min((task.split + 1) * kSplitTokens, call.EndKey(task.last_pair - 1));
-  for (int64_t block = begin / kBlockTokens; block * kBlockTokens < end; ++block) {
-    for (int64_t pair = task.first_pair; pair < task.last_pair; pair += kRegisterPairs) {
-      AttendPairs<T>(call, task, block, pair, std::min(kRegisterPairs, task.last_pair - pair));
+  if constexpr (kRegisterPairs >= 8) {
+    switch (pairs) {
+      case 7: return AttendPairs<7>(block, visible, q, results);
+      case 8: return AttendPairs<8>(block, visible, q, results);
     }
   }
 }
 
-void AttendSplit(const AttentionCall& call, const SplitTask& task) {
-  if (call.shape.cache_type == SYL_F16) {
-    AttendSplitOf<hwy::float16_t>(call, task);
-  } else {
-    AttendSplitOf<float>(call, task);
+// Scaled queries of a tile of pairs: [pair / kRegisterPairs][dimension][kRegisterPairs].
+struct Queries {
+  HWY_ALIGN float data[kTilePairs * kMaxHeadDim];
+
+  Queries(const AttentionCall& call, int64_t kv_head, Range pairs) {
+    for (int64_t pair = pairs.begin; pair < pairs.end; ++pair) {
+      const float* q = call.Q(kv_head, pair);
+      float* to = Of(pair - pairs.begin, call.shape.head_dim);
+      for (int64_t i = 0; i < call.shape.head_dim; ++i) to[i * kRegisterPairs] = q[i] * call.shape.scale;
+    }
   }
+  float* Of(int64_t pair, int64_t head_dim) {
+    return data + pair / kRegisterPairs * kRegisterPairs * head_dim + pair % kRegisterPairs;
+  }
+};
+
+// One block for the pairs of one register tile; those that see none of it are left out.
+template <typename T>
+HWY_INLINE Range AttendRegisterTile(const AttentionCall& call, int64_t kv_head, Range pairs, int64_t block,
+                                    const float* q, const Results& results) {
+  Range visible[kRegisterPairs];
+  Range seeing{pairs.end, pairs.begin};
+  for (int64_t pair = pairs.begin; pair < pairs.end; ++pair) {
+    visible[pair - pairs.begin] = call.VisibleKeys(pair, block);
+    if (visible[pair - pairs.begin].IsEmpty()) continue;
+    seeing.begin = std::min(seeing.begin, pair);
+    seeing.end = pair + 1;
+  }
+  if (seeing.IsEmpty()) return seeing;
+  const int64_t head_dim = call.shape.head_dim, skipped = seeing.begin - pairs.begin;
+  const int64_t offset = (kv_head * call.shape.capacity + block * kBlockTokens) * head_dim;
+  AttendPairs<T>(static_cast<int>(seeing.end - seeing.begin),
+                 {static_cast<const T*>(call.keys) + offset, static_cast<const T*>(call.values) + offset, head_dim,
+                  call.shape.soft_cap},
+                 visible + skipped, q + skipped, {results.Sum(skipped), results.stride});
+  return seeing;
 }
 
-// Adds a slot's result to what earlier splits left in y and merged.
-void MergeSplit(const AttentionCall& call, int64_t kv_head, int64_t pair, int64_t slot, Partial* merged) {
-  const int64_t head_dim = call.shape.head_dim;
-  const Partial& partial = *call.PartialOf(kv_head, pair, slot);
-  const float* sum = call.Sum(kv_head, pair, slot);
-  float* y = call.Y(kv_head, pair);
-  if (partial.weight == 0 && !std::isnan(partial.max)) return;  // no keys
+// Adds a block's result for a pair to what earlier blocks left in y and merged.
+HWY_INLINE void Merge(const float* sum, const Partial& partial, int64_t head_dim, float* y, Partial* merged) {
   if (merged->weight == 0) {
     std::memcpy(y, sum, static_cast<size_t>(head_dim) * sizeof(float));
     *merged = partial;
     return;
   }
-  const float max = std::max(merged->max, partial.max);
-  const float old_factor = Exp1(merged->max - max), new_factor = Exp1(partial.max - max);
+  // The larger maximum stays: its factor is 1.
   const hn::CappedTag<float, 8> d;
+  const bool grows = partial.max > merged->max;
+  const auto factor = ExpF32(d, hn::Set(d, grows ? merged->max - partial.max : partial.max - merged->max));
+  const auto one = hn::Set(d, 1.0f);
+  const auto old_factor = grows ? factor : one, new_factor = grows ? one : factor;
   for (int64_t i = 0; i < head_dim; i += hn::MaxLanes(d)) {
-    const auto old_sum = hn::Mul(hn::LoadU(d, y + i), hn::Set(d, old_factor));
-    hn::StoreU(hn::MulAdd(hn::LoadU(d, sum + i), hn::Set(d, new_factor), old_sum), d, y + i);
+    const auto old_sum = hn::Mul(hn::LoadU(d, y + i), old_factor);
+    hn::StoreU(hn::MulAdd(hn::LoadU(d, sum + i), new_factor, old_sum), d, y + i);
   }
-  *merged = {max, merged->weight * old_factor + partial.weight * new_factor};
+  *merged = {grows ? partial.max : merged->max,
+             merged->weight * hn::GetLane(old_factor) + partial.weight * hn::GetLane(new_factor)};
 }
 
-void FinishPair(const AttentionCall& call, int64_t kv_head, int64_t pair, const Partial& merged) {
+HWY_INLINE void Finish(const Partial& merged, int64_t head_dim, float* y) {
   const hn::CappedTag<float, 8> d;
-  float* y = call.Y(kv_head, pair);
-  for (int64_t i = 0; i < call.shape.head_dim; i += hn::MaxLanes(d)) {
+  for (int64_t i = 0; i < head_dim; i += hn::MaxLanes(d)) {
     hn::StoreU(hn::Div(hn::LoadU(d, y + i), hn::Set(d, merged.weight)), d, y + i);
   }
+}
+
+template <typename T>
+HWY_INLINE void AttendTileOf(const AttentionCall& call, int64_t kv_head, Range pairs) {
+  const int64_t head_dim = call.shape.head_dim;
+  Queries queries(call, kv_head, pairs);
+  Partial merged[kTilePairs] = {};
+  HWY_ALIGN float block_results[kRegisterPairs * ResultFloats(kMaxHeadDim)];
+  const Results results{block_results, ResultFloats(head_dim)};
+  const Range blocks = call.VisibleBlocks(pairs);
+  for (int64_t block = blocks.begin; block < blocks.end; ++block) {
+    for (int64_t begin = pairs.begin; begin < pairs.end; begin += kRegisterPairs) {
+      const Range seeing = AttendRegisterTile<T>(call, kv_head, {begin, std::min(begin + kRegisterPairs, pairs.end)},
+                                                 block, queries.Of(begin - pairs.begin, head_dim), results);
+      for (int64_t pair = seeing.begin; pair < seeing.end; ++pair) {
+        Merge(results.Sum(pair - begin), *results.PartialOf(pair - begin, head_dim), head_dim, call.Y(kv_head, pair),
+              &merged[pair - pairs.begin]);
+      }
+    }
+  }
+  for (int64_t pair = pairs.begin; pair < pairs.end; ++pair) {
+    Finish(merged[pair - pairs.begin], head_dim, call.Y(kv_head, pair));
+  }
+}
+
+// All blocks for a tile of pairs.
+HWY_NOINLINE void AttendTile(const AttentionCall& call, int64_t kv_head, Range pairs) {
+  if (call.shape.cache_type == SYL_F16) {
+    AttendTileOf<hwy::float16_t>(call, kv_head, pairs);
+  } else {
+    AttendTileOf<float>(call, kv_head, pairs);
+  }
+}
+
+template <typename T>
+HWY_INLINE void AttendBlockOf(const AttentionCall& call, int64_t kv_head, Range pairs, int64_t block,
+                              const Results& results) {
+  Queries queries(call, kv_head, pairs);
+  for (int64_t begin = pairs.begin; begin < pairs.end; begin += kRegisterPairs) {
+    AttendRegisterTile<T>(call, kv_head, {begin, std::min(begin + kRegisterPairs, pairs.end)}, block,
+                          queries.Of(begin - pairs.begin, call.shape.head_dim),
+                          {results.Sum(begin - pairs.begin), results.stride});
+  }
+}
+
+// One block for a tile of pairs.
+HWY_NOINLINE void AttendBlock(const AttentionCall& call, int64_t kv_head, Range pairs, int64_t block,
+                              const Results& results) {
+  if (call.shape.cache_type == SYL_F16) {
+    AttendBlockOf<hwy::float16_t>(call, kv_head, pairs, block, results);
+  } else {
+    AttendBlockOf<float>(call, kv_head, pairs, block, results);
+  }
+}
+
+// y of a pair from the results of its blocks.
+HWY_NOINLINE void MergeBlocks(const AttentionCall& call, int64_t kv_head, int64_t pair, const Results& results) {
+  const int64_t head_dim = call.shape.head_dim;
+  const Range blocks = call.VisibleBlocks({pair, pair + 1});
+  Partial merged{};
+  float* y = call.Y(kv_head, pair);
+  for (int64_t i = 0; i < blocks.end - blocks.begin; ++i) {
+    Merge(results.Sum(i), *results.PartialOf(i, head_dim), head_dim, y, &merged);
+  }
+  Finish(merged, head_dim, y);
 }
 
 }  // namespace HWY_NAMESPACE

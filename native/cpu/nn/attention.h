@@ -1,4 +1,4 @@
-// One attention call: geometry, pointers and the fixed shape of its reduction.
+// One attention call: its geometry, and the fixed shape of its sums.
 #ifndef SYLVESTER_NATIVE_CPU_NN_ATTENTION_H_
 #define SYLVESTER_NATIVE_CPU_NN_ATTENTION_H_
 
@@ -6,20 +6,29 @@
 
 #include <algorithm>
 
+#include "native/cpu/nn/cache.h"
+
 namespace sylvester {
 
-constexpr int64_t kTileTokens = 16;     // keys side by side in the cache
-constexpr int64_t kBlockTokens = 64;    // keys between two updates of the running maximum
-constexpr int64_t kSplitTokens = 1024;  // keys of one partial result
-constexpr int64_t kTilePairs = 48;      // (row, head) pairs that share reads of the cache
+// Keys of one softmax. A row's blocks lie at multiples of this in the context, whatever the call: that, and adding them
+// up in ascending order, makes its result independent of how the work is cut.
+constexpr int64_t kBlockTokens = 256;
+// (row, head) pairs of one task: they share reads of the cache.
+constexpr int64_t kTilePairs = 24;
 
-// What the keys of one split, or all before it, contribute to a pair: softmax(s) V = sum / weight.
+// What the keys of one block, or of all blocks so far, contribute to a pair: softmax(s) V = sum / weight.
 struct Partial {
-  float max;     // of the scores; -infinity when there are none
-  float weight;  // sum of exp(score - max)
+  float max;     // of the scores
+  float weight;  // sum of exp(score - max); 0: no keys
 };
 
-// A pair is one query of a kv head: row pair / group, head kv_head * group + pair % group.
+struct Range {
+  int64_t begin, end;
+  bool IsEmpty() const { return begin >= end; }
+};
+
+// A pair is one query of a kv head: row pair / group, head kv_head * group + pair % group. The keys that a pair sees
+// neither begin nor end before those of the pair in front of it.
 struct AttentionCall {
   syl_attention shape;
   const float* q;
@@ -31,48 +40,45 @@ struct AttentionCall {
   int64_t tokens;
   float* y;
   int64_t y_stride;
-  // Workspace, for each kv head, pair and slot: a Partial, head_dim floats of scaled q, head_dim floats of sum. One slot
-  // where splits run one after the other, one for each split where they run side by side.
-  float* scratch;
-  int64_t slots;
 
   int64_t Group() const { return shape.q_heads / shape.kv_heads; }
   int64_t Pairs() const { return rows * Group(); }
-  int64_t Splits() const { return (tokens + kSplitTokens - 1) / kSplitTokens; }
+  int64_t Tiles() const { return CeilDiv(Pairs(), kTilePairs); }
+  Range TilePairs(int64_t tile) const { return {tile * kTilePairs, std::min((tile + 1) * kTilePairs, Pairs())}; }
 
-  // Keys that a pair may see.
-  int64_t FirstKey(int64_t pair) const {
-    return shape.window == 0 ? 0 : std::max<int64_t>(0, first + pair / Group() + 1 - shape.window);
+  Range VisibleKeys(int64_t pair) const {
+    if (!shape.causal) return {0, tokens};
+    const int64_t end = first + pair / Group() + 1;
+    return {shape.window == 0 ? 0 : std::max<int64_t>(0, end - shape.window), end};
   }
-  int64_t EndKey(int64_t pair) const { return shape.causal ? first + pair / Group() + 1 : tokens; }
+  // As above, counted from the block's first key.
+  Range VisibleKeys(int64_t pair, int64_t block) const {
+    const Range keys = VisibleKeys(pair);
+    const int64_t start = block * kBlockTokens;
+    return {std::max<int64_t>(0, keys.begin - start), std::min(kBlockTokens, keys.end - start)};
+  }
+  // Blocks that some of the pairs see.
+  Range VisibleBlocks(Range pairs) const {
+    return {VisibleKeys(pairs.begin).begin / kBlockTokens, CeilDiv(VisibleKeys(pairs.end - 1).end, kBlockTokens)};
+  }
 
-  const float* Q(int64_t kv_head, int64_t pair) const {
-    return q + pair / Group() * q_stride + (kv_head * Group() + pair % Group()) * shape.head_dim;
-  }
-  float* Y(int64_t kv_head, int64_t pair) const {
-    return y + pair / Group() * y_stride + (kv_head * Group() + pair % Group()) * shape.head_dim;
-  }
+  const float* Q(int64_t kv_head, int64_t pair) const { return q + pair / Group() * q_stride + Column(kv_head, pair); }
+  float* Y(int64_t kv_head, int64_t pair) const { return y + pair / Group() * y_stride + Column(kv_head, pair); }
 
-  static int64_t ScratchFloats(int64_t head_dim) { return 2 + 2 * head_dim; }
-  float* Scratch(int64_t kv_head, int64_t pair, int64_t slot) const {
-    return scratch + ((kv_head * Pairs() + pair) * slots + slot) * ScratchFloats(shape.head_dim);
-  }
-  Partial* PartialOf(int64_t kv_head, int64_t pair, int64_t slot) const {
-    return reinterpret_cast<Partial*>(Scratch(kv_head, pair, slot));
-  }
-  float* ScaledQ(int64_t kv_head, int64_t pair, int64_t slot) const { return Scratch(kv_head, pair, slot) + 2; }
-  float* Sum(int64_t kv_head, int64_t pair, int64_t slot) const {
-    return Scratch(kv_head, pair, slot) + 2 + shape.head_dim;
-  }
+ private:
+  int64_t Column(int64_t kv_head, int64_t pair) const { return (kv_head * Group() + pair % Group()) * shape.head_dim; }
 };
 
-// Pairs first .. last-1 of a kv head over the keys of one split, into a slot.
-struct SplitTask {
-  int64_t kv_head;
-  int64_t first_pair;
-  int64_t last_pair;
-  int64_t split;
-  int64_t slot;
+// A result is head_dim floats of sum, then a Partial; padded, so that threads do not share cache lines.
+constexpr int64_t ResultFloats(int64_t head_dim) { return (head_dim + 2 + 15) / 16 * 16; }
+
+// Where a block's results go, one for each of the pairs that see it.
+struct Results {
+  float* data;     // of the first pair
+  int64_t stride;  // from pair to pair
+
+  float* Sum(int64_t pair) const { return data + pair * stride; }
+  Partial* PartialOf(int64_t pair, int64_t head_dim) const { return reinterpret_cast<Partial*>(Sum(pair) + head_dim); }
 };
 
 }  // namespace sylvester

@@ -1,5 +1,5 @@
-// Vectors of floats from and to memory that holds floats or halves. Halves round to nearest even and keep infinities and
-// NaN on every tier.
+// Vectors of floats from and to memory that holds floats or halves. Halves round to nearest even and keep infinities
+// and NaN on every tier.
 #if defined(SYLVESTER_NATIVE_CPU_NN_HALF_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef SYLVESTER_NATIVE_CPU_NN_HALF_INL_H_
 #undef SYLVESTER_NATIVE_CPU_NN_HALF_INL_H_
@@ -50,12 +50,10 @@ HWY_INLINE void StoreFloats(hn::Vec<D> v, D d, hwy::float16_t* p) {
   const auto magnitude = hn::And(bits, hn::Set(di, 0x7fffffff));
   const auto sign = hn::And(hn::ShiftRight<16>(hn::Xor(bits, magnitude)), hn::Set(di, 0x8000));
   const auto odd = hn::And(hn::ShiftRight<13>(magnitude), hn::Set(di, 1));
-  const auto normal =
-      hn::ShiftRight<13>(hn::Add(hn::Add(magnitude, odd), hn::Set(di, 0xfff - 0x38000000)));
+  const auto normal = hn::ShiftRight<13>(hn::Add(hn::Add(magnitude, odd), hn::Set(di, 0xfff - 0x38000000)));
   // Adding 0.5 lets the float's own rounding drop the bits below 2^-24.
   const auto half = hn::Set(d, 0.5f);
-  const auto subnormal =
-      hn::Sub(hn::BitCast(di, hn::Add(hn::BitCast(d, magnitude), half)), hn::BitCast(di, half));
+  const auto subnormal = hn::Sub(hn::BitCast(di, hn::Add(hn::BitCast(d, magnitude), half)), hn::BitCast(di, half));
   auto value = hn::IfThenElse(hn::Lt(magnitude, hn::Set(di, 0x38800000)), subnormal, normal);
   value = hn::IfThenElse(hn::Lt(magnitude, hn::Set(di, 0x477ff000)), value, hn::Set(di, 0x7c00));
   value = hn::IfThenElse(hn::Gt(magnitude, hn::Set(di, 0x7f800000)), hn::Set(di, 0x7e00), value);
