@@ -1,20 +1,16 @@
 package dev.sylvester.runner;
 
+import dev.sylvester.kernels.DType;
 import dev.sylvester.kernels.ThreadPool;
-import dev.sylvester.runner.format.GgufFile;
 import dev.sylvester.runner.format.ModelConfig;
 import dev.sylvester.runner.format.ModelFile;
-import dev.sylvester.runner.format.RopeConfig;
-import dev.sylvester.runner.format.SafetensorsFolder;
 import dev.sylvester.runner.format.Tensor;
 import dev.sylvester.runner.hub.Catalog;
 import dev.sylvester.runner.layers.Evaluator;
 import dev.sylvester.runner.layers.Weights;
-import dev.sylvester.runner.text.GgufVocabulary;
 import dev.sylvester.runner.text.Tokenizer;
 import java.lang.foreign.Arena;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.Collections;
 import java.util.HashSet;
 import java.util.List;
@@ -37,23 +33,29 @@ import java.util.stream.Collectors;
  */
 public final class Model implements AutoCloseable {
   private final ModelFile file;
-  private final ModelOptions options;
   private final int context;
+  private final DType cacheType;
   private final Tokenizer tokenizer;
   private final Arena arena;
   private final ThreadPool pool;
   private final Weights weights;
   private final Set<Session> sessions = Collections.synchronizedSet(new HashSet<>());
 
-  private Model(
-      ModelFile file, ModelOptions options, Tokenizer tokenizer, Arena arena, ThreadPool pool) {
+  Model(
+      ModelFile file,
+      int context,
+      DType cacheType,
+      Tokenizer tokenizer,
+      Arena arena,
+      ThreadPool pool,
+      Weights weights) {
     this.file = file;
-    this.options = options;
-    this.context = context(file, options.context());
+    this.context = context;
+    this.cacheType = cacheType;
     this.tokenizer = tokenizer;
     this.arena = arena;
     this.pool = pool;
-    this.weights = Weights.load(file, context, arena, pool);
+    this.weights = weights;
   }
 
   /**
@@ -75,49 +77,7 @@ public final class Model implements AutoCloseable {
    * @throws dev.sylvester.runner.format.ModelFormatException when it is malformed
    */
   public static Model load(Path path, ModelOptions options) {
-    List<AutoCloseable> opened = new ArrayList<>();
-    try {
-      ModelFile file = ModelFile.open(path);
-      opened.add(file);
-      Tokenizer tokenizer = tokenizer(file);
-      opened.add(tokenizer);
-      Arena arena = Arena.ofShared();
-      opened.add(arena);
-      ThreadPool pool = ThreadPool.of(options.threads());
-      opened.add(pool);
-      return new Model(file, options, tokenizer, arena, pool);
-    } catch (RuntimeException | Error e) {
-      for (AutoCloseable resource : opened.reversed()) {
-        try {
-          resource.close();
-        } catch (Exception suppressed) {
-          e.addSuppressed(suppressed);
-        }
-      }
-      throw e;
-    }
-  }
-
-  private static Tokenizer tokenizer(ModelFile file) {
-    return switch (file) {
-      case GgufFile gguf -> Tokenizer.fromGguf(GgufVocabulary.of(gguf.path(), gguf.metadata()));
-      case SafetensorsFolder folder -> Tokenizer.fromJson(folder.path().resolve("tokenizer.json"));
-    };
-  }
-
-  private static int context(ModelFile file, int wanted) {
-    ModelConfig config = file.config();
-    RopeConfig rope = config.rope();
-    // Dynamic scaling exists to go beyond the limit.
-    double limit =
-        config.contextLength()
-            * (rope.kind() == RopeConfig.Kind.DYNAMIC_NTK ? Math.max(1, rope.factor()) : 1);
-    if (wanted > limit) {
-      throw new IllegalArgumentException(
-          "%s holds at most %,d tokens, the context asked for is %,d"
-              .formatted(file.path(), (long) limit, wanted));
-    }
-    return wanted == 0 ? Math.min(config.contextLength(), ModelOptions.DEFAULT_CONTEXT) : wanted;
+    return ModelLoader.load(path, options);
   }
 
   /** Its file or folder. */
@@ -154,7 +114,7 @@ public final class Model implements AutoCloseable {
 
   /** Bytes of keys and values that one token adds to a session. */
   public long cacheBytesPerToken() {
-    return Evaluator.cacheBytesPerToken(config(), options.cacheType());
+    return Evaluator.cacheBytesPerToken(config(), cacheType);
   }
 
   /** An empty text. Close it before the model; closing the model closes it too. */
@@ -162,7 +122,7 @@ public final class Model implements AutoCloseable {
     if (!arena.scope().isAlive()) {
       throw new IllegalStateException("the model is closed");
     }
-    Session session = new Session(this, new Evaluator(weights, pool, context, options.cacheType()));
+    Session session = new Session(this, new Evaluator(weights, pool, context, cacheType));
     sessions.add(session);
     return session;
   }

@@ -1,7 +1,6 @@
 package dev.sylvester.runner;
 
 import dev.sylvester.runner.layers.Evaluator;
-import dev.sylvester.runner.layers.Evaluator.LogitsConsumer;
 import java.lang.foreign.MemorySegment;
 
 /**
@@ -66,7 +65,7 @@ public final class Session implements AutoCloseable {
    * @throws IllegalArgumentException when there are none or they do not fit the context
    */
   public void append(int[] tokens, LogitsConsumer consumer) {
-    evaluator.append(tokens, consumer);
+    evaluator.append(tokens, consumer::accept);
   }
 
   /**

@@ -25,16 +25,9 @@ public final class Evaluator implements AutoCloseable {
 
   private static final int CAPACITY_UNIT = 16;
 
-  /** Takes logits of consecutive positions. */
+  /** Takes logits of consecutive positions: the first position, the number of rows, the rows. */
   @FunctionalInterface
-  public interface LogitsConsumer {
-    /**
-     * Called for ascending positions.
-     *
-     * @param first position of the first row
-     * @param rows number of rows
-     * @param logits rows of the vocabulary's size, back to back; valid during the call
-     */
+  public interface RowsConsumer {
     void accept(int first, int rows, MemorySegment logits);
   }
 
@@ -155,7 +148,7 @@ public final class Evaluator implements AutoCloseable {
   }
 
   /** Appends tokens and hands out the logits of every one. */
-  public void append(int[] ids, LogitsConsumer consumer) {
+  public void append(int[] ids, RowsConsumer consumer) {
     if (block == null) {
       block = logits(HEAD_ROWS);
     }

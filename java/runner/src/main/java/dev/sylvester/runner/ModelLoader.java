@@ -1,0 +1,83 @@
+package dev.sylvester.runner;
+
+import dev.sylvester.kernels.ThreadPool;
+import dev.sylvester.runner.format.GgufFile;
+import dev.sylvester.runner.format.ModelConfig;
+import dev.sylvester.runner.format.ModelFile;
+import dev.sylvester.runner.format.RopeConfig;
+import dev.sylvester.runner.format.SafetensorsFolder;
+import dev.sylvester.runner.layers.Weights;
+import dev.sylvester.runner.text.GgufVocabulary;
+import dev.sylvester.runner.text.Tokenizer;
+import java.lang.foreign.Arena;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * Opens the parts of a model, or none of them. The first token is waited for: the native library is
+ * loaded while the file's header is read, the tokenizer is built while weights are packed.
+ */
+final class ModelLoader {
+  private final List<AutoCloseable> opened = new ArrayList<>();
+
+  private ModelLoader() {}
+
+  static Model load(Path path, ModelOptions options) {
+    ModelLoader loader = new ModelLoader();
+    try {
+      return loader.open(path, options);
+    } catch (RuntimeException | Error e) {
+      loader.closeAll(e);
+      throw e;
+    }
+  }
+
+  private Model open(Path path, ModelOptions options) {
+    Background<ThreadPool> pool = opened(Background.start(() -> ThreadPool.of(options.threads())));
+    ModelFile file = opened(ModelFile.open(path));
+    int context = context(file, options.context());
+    Background<Tokenizer> tokenizer = opened(Background.start(() -> tokenizer(file)));
+    Arena arena = opened(Arena.ofShared());
+    Weights weights = Weights.load(file, context, arena, pool.get());
+    return new Model(
+        file, context, options.cacheType(), tokenizer.get(), arena, pool.get(), weights);
+  }
+
+  private <T extends AutoCloseable> T opened(T resource) {
+    opened.add(resource);
+    return resource;
+  }
+
+  private void closeAll(Throwable reason) {
+    for (AutoCloseable resource : opened.reversed()) {
+      try {
+        resource.close();
+      } catch (Exception e) {
+        reason.addSuppressed(e);
+      }
+    }
+  }
+
+  private static Tokenizer tokenizer(ModelFile file) {
+    return switch (file) {
+      case GgufFile gguf -> Tokenizer.fromGguf(GgufVocabulary.of(gguf.path(), gguf.metadata()));
+      case SafetensorsFolder folder -> Tokenizer.fromJson(folder.path().resolve("tokenizer.json"));
+    };
+  }
+
+  private static int context(ModelFile file, int wanted) {
+    ModelConfig config = file.config();
+    RopeConfig rope = config.rope();
+    // Dynamic scaling exists to go beyond the limit.
+    double limit =
+        config.contextLength()
+            * (rope.kind() == RopeConfig.Kind.DYNAMIC_NTK ? Math.max(1, rope.factor()) : 1);
+    if (wanted > limit) {
+      throw new IllegalArgumentException(
+          "%s holds at most %,d tokens, the context asked for is %,d"
+              .formatted(file.path(), (long) limit, wanted));
+    }
+    return wanted == 0 ? Math.min(config.contextLength(), ModelOptions.DEFAULT_CONTEXT) : wanted;
+  }
+}

@@ -1,0 +1,23 @@
+/**
+ * Runs language models: model files, tokenizers, sessions, decoding, and the command line.
+ *
+ * <p>The tokenizer library is a module by its manifest's name only, which is stable.
+ */
+@SuppressWarnings("requires-automatic")
+module dev.sylvester.runner {
+  requires ai.djl.tokenizers;
+  requires com.fasterxml.jackson.databind;
+  requires transitive dev.sylvester.kernels;
+  requires info.picocli;
+  requires java.net.http;
+  requires me.tongfei.progressbar;
+
+  exports dev.sylvester.runner;
+  exports dev.sylvester.runner.format;
+  exports dev.sylvester.runner.hub;
+  exports dev.sylvester.runner.text;
+
+  opens dev.sylvester.runner.cli to
+      com.fasterxml.jackson.databind,
+      info.picocli;
+}
