@@ -98,28 +98,17 @@ HWY_NOINLINE void MultiplyPanels(const MatMul& mm, int64_t chunk, int64_t first,
 template <bool kVnni>
 HWY_INLINE void MultiplyPanelsOfType(const MatMul& mm, int64_t chunk, int64_t first, int64_t last) {
   switch (mm.type) {
-    case SYL_Q4_0:
-      return MultiplyPanels<BlockWeights<SYL_Q4_0, kVnni>>(mm, chunk, first, last);
-    case SYL_Q4_1:
-      return MultiplyPanels<BlockWeights<SYL_Q4_1, kVnni>>(mm, chunk, first, last);
-    case SYL_Q5_0:
-      return MultiplyPanels<BlockWeights<SYL_Q5_0, kVnni>>(mm, chunk, first, last);
-    case SYL_Q5_1:
-      return MultiplyPanels<BlockWeights<SYL_Q5_1, kVnni>>(mm, chunk, first, last);
-    case SYL_Q8_0:
-      return MultiplyPanels<BlockWeights<SYL_Q8_0, kVnni>>(mm, chunk, first, last);
-    case SYL_Q4_K:
-      return MultiplyPanels<BlockWeights<SYL_Q4_K, kVnni>>(mm, chunk, first, last);
-    case SYL_Q5_K:
-      return MultiplyPanels<BlockWeights<SYL_Q5_K, kVnni>>(mm, chunk, first, last);
-    case SYL_Q6_K:
-      return MultiplyPanels<BlockWeights<SYL_Q6_K, kVnni>>(mm, chunk, first, last);
-    case SYL_F16:
-      return MultiplyPanels<PlainWeights<SYL_F16>>(mm, chunk, first, last);
-    case SYL_BF16:
-      return MultiplyPanels<PlainWeights<SYL_BF16>>(mm, chunk, first, last);
-    default:
-      return MultiplyPanels<PlainWeights<SYL_F32>>(mm, chunk, first, last);
+    case SYL_Q4_0: return MultiplyPanels<BlockWeights<SYL_Q4_0, kVnni>>(mm, chunk, first, last);
+    case SYL_Q4_1: return MultiplyPanels<BlockWeights<SYL_Q4_1, kVnni>>(mm, chunk, first, last);
+    case SYL_Q5_0: return MultiplyPanels<BlockWeights<SYL_Q5_0, kVnni>>(mm, chunk, first, last);
+    case SYL_Q5_1: return MultiplyPanels<BlockWeights<SYL_Q5_1, kVnni>>(mm, chunk, first, last);
+    case SYL_Q8_0: return MultiplyPanels<BlockWeights<SYL_Q8_0, kVnni>>(mm, chunk, first, last);
+    case SYL_Q4_K: return MultiplyPanels<BlockWeights<SYL_Q4_K, kVnni>>(mm, chunk, first, last);
+    case SYL_Q5_K: return MultiplyPanels<BlockWeights<SYL_Q5_K, kVnni>>(mm, chunk, first, last);
+    case SYL_Q6_K: return MultiplyPanels<BlockWeights<SYL_Q6_K, kVnni>>(mm, chunk, first, last);
+    case SYL_F16: return MultiplyPanels<PlainWeights<SYL_F16>>(mm, chunk, first, last);
+    case SYL_BF16: return MultiplyPanels<PlainWeights<SYL_BF16>>(mm, chunk, first, last);
+    default: return MultiplyPanels<PlainWeights<SYL_F32>>(mm, chunk, first, last);
   }
 }
 

@@ -16,16 +16,11 @@ namespace sylvester {
 // The accumulators of a chunk (64 bytes a row) leave half of a first-level cache to weights and activations.
 constexpr int64_t kMaxChunkRows = 64;
 
-// Activations are 16-bit integers q = kHighUnit high + low in two 8-bit halves, both -127..127: 8 bits alone would move
-// logits by more than the choice between two tokens takes.
-constexpr int32_t kHighUnit = 255;
-constexpr int32_t kLargestActivation = kHighUnit * 127 + 127;
-
-// One step of one row for block types. d: scale of q. sum: of all q. start: -zero point * sum of q, over all 32 in
-// start[0], or over 16 each for formats with a scale for each 16.
+// One step of one row for block types: 16 bits, since 8 would move logits by more than the choice between two tokens
+// takes. d: scale of q. sum: of all q. start: -zero point * sum of q, over all 32 in start[0], or over 16 each for
+// formats with a scale for each 16.
 struct QuantizedStep {
-  int8_t high[kBlockStep];
-  int8_t low[kBlockStep];
+  int16_t q[kBlockStep];
   float d;
   float sum;
   int32_t start[2];

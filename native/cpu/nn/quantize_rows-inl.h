@@ -17,12 +17,12 @@ namespace sylvester {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// d = max|x| / 32512, q = x / d rounded half to even. Where d is subnormal the step counts as zero, since x / d could
+// d = max|x| / 32767, q = x / d rounded half to even. Where d is subnormal the step counts as zero, since x / d could
 // leave the range of q; where it is not finite q is 0 and d NaN, so that the whole row becomes NaN.
 HWY_INLINE void QuantizeStep(const float* HWY_RESTRICT x, QuantizedStep* HWY_RESTRICT step) {
   const hn::CappedTag<float, 16> df;
   const hn::RebindToSigned<decltype(df)> di;
-  const hn::Rebind<int8_t, decltype(df)> di8;
+  const hn::Rebind<int16_t, decltype(df)> di16;
   const size_t lanes = hn::Lanes(df);
 
   // As integers, so that NaN is the largest of all.
@@ -30,35 +30,35 @@ HWY_INLINE void QuantizeStep(const float* HWY_RESTRICT x, QuantizedStep* HWY_RES
   for (size_t i = 0; i < kBlockStep; i += lanes) {
     max_bits = hn::Max(max_bits, hn::BitCast(di, hn::Abs(hn::LoadU(df, x + i))));
   }
-  const float d = hn::GetLane(hn::BitCast(df, hn::MaxOfLanes(di, max_bits))) / static_cast<float>(kLargestActivation);
+  const float d = hn::GetLane(hn::BitCast(df, hn::MaxOfLanes(di, max_bits))) / 32767.0f;
   if (HWY_UNLIKELY(!(d >= std::numeric_limits<float>::min() && d <= std::numeric_limits<float>::max()))) {
     *step = {};
     if (!(d < 1)) step->d = std::numeric_limits<float>::quiet_NaN();
     return;
   }
-  const auto divisor = hn::Set(df, d), unit = hn::Set(df, static_cast<float>(kHighUnit));
+  const auto divisor = hn::Set(df, d);
   for (size_t i = 0; i < kBlockStep; i += lanes) {
-    const auto q = hn::Round(hn::Div(hn::LoadU(df, x + i), divisor));
-    const auto high = hn::Round(hn::Div(q, unit));  // never half way: the unit is odd
-    hn::StoreU(hn::DemoteTo(di8, hn::ConvertTo(di, high)), di8, step->high + i);
-    hn::StoreU(hn::DemoteTo(di8, hn::ConvertTo(di, hn::NegMulAdd(high, unit, q))), di8, step->low + i);
+    const auto q = hn::NearestInt(hn::Div(hn::LoadU(df, x + i), divisor));
+    hn::StoreU(hn::DemoteTo(di16, q), di16, step->q + i);
   }
   step->d = d;
 }
 
-HWY_INLINE int32_t SumOf16(const int8_t* q) {
-  const hn::Full128<uint8_t> du8;
-  const auto shifted = hn::Xor(hn::LoadU(du8, reinterpret_cast<const uint8_t*>(q)), hn::Set(du8, 128));
-  const auto sums = hn::SumsOf8(shifted);
-  return static_cast<int32_t>(hn::GetLane(sums) + hn::ExtractLane(sums, 1)) - 16 * 128;
+HWY_INLINE int32_t SumOf16(const int16_t* q) {
+  const hn::Full128<int16_t> di16;
+  const hn::Full128<int32_t> di32;
+  const auto one = hn::Set(di16, 1);
+  auto odd = hn::Zero(di32);
+  auto even = hn::ReorderWidenMulAccumulate(di32, hn::LoadU(di16, q), one, hn::Zero(di32), odd);
+  even = hn::ReorderWidenMulAccumulate(di32, hn::LoadU(di16, q + 8), one, even, odd);
+  return hn::GetLane(hn::SumOfLanes(di32, hn::Add(even, odd)));
 }
 
 HWY_INLINE void SumStep(int32_t zero, bool halves, QuantizedStep* HWY_RESTRICT step) {
-  const int32_t first = kHighUnit * SumOf16(step->high) + SumOf16(step->low);
-  const int32_t second = kHighUnit * SumOf16(step->high + 16) + SumOf16(step->low + 16);
-  step->sum = static_cast<float>(first + second);
-  step->start[0] = -zero * (halves ? first : first + second);
-  step->start[1] = -zero * second;
+  const int32_t lower = SumOf16(step->q), upper = SumOf16(step->q + 16);
+  step->sum = static_cast<float>(lower + upper);
+  step->start[0] = -zero * (halves ? lower : lower + upper);
+  step->start[1] = -zero * upper;
 }
 
 // Row r of the product, into its place in the chunk.

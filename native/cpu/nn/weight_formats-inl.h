@@ -9,7 +9,7 @@
 #endif
 
 #include "hwy/highway.h"
-#include "native/cpu/nn/dot_i8-inl.h"
+#include "native/cpu/nn/dot_i16-inl.h"
 #include "native/cpu/nn/half-inl.h"
 #include "native/cpu/nn/matmul.h"
 
@@ -77,11 +77,16 @@ struct BlockWeights {
   static constexpr int64_t kStepBytes = kFormat.CodeBytes();
   static constexpr int64_t kScaleBytes = kFormat.ScaleBytes() / kFormat.Steps();  // of a step
 
-  VU8 codes[kGroups];
-  VF scale, second;  // second: the minimum, or the scale of the upper 16 k
+  VI16 codes[2 * kGroups];  // pairs of k in ascending order
+  VF scale, second;         // second: the minimum, or the scale of the upper 16 k
 
   HWY_INLINE BlockWeights(const PackedLayout& layout, const uint8_t* panel, int64_t step, int64_t first_lane) {
-    LoadCodes(panel + step * kStepBytes + first_lane * 4);
+    VU8 groups[kGroups];
+    LoadGroups(panel + step * kStepBytes + first_lane * 4, groups);
+    for (int64_t g = 0; g < kGroups; ++g) {
+      codes[2 * g] = hn::BitCast(DI16(), hn::And(hn::BitCast(DU16(), groups[g]), hn::Set(DU16(), 0xff)));
+      codes[2 * g + 1] = hn::BitCast(DI16(), hn::ShiftRight<8>(hn::BitCast(DU16(), groups[g])));
+    }
     LoadScales(panel + layout.scale_offset + step / kFormat.Steps() * kFormat.ScaleBytes(), step % kFormat.Steps(),
                first_lane);
   }
@@ -89,24 +94,27 @@ struct BlockWeights {
   HWY_INLINE VF Step(const QuantizedStep& row, VF sum) const {
     VF t;
     if constexpr (kFormat.scales == Scales::kSuperD16) {
-      const VF first_half = Dot<4>(codes, row.high, row.low, row.start[0]);
-      const VF second_half = Dot<4>(codes + 4, row.high + 16, row.low + 16, row.start[1]);
-      t = hn::MulAdd(first_half, scale, hn::Mul(second_half, second));
+      const VF lower = Dot<kGroups>(codes, row.q, row.start[0]);
+      const VF upper = Dot<kGroups>(codes + kGroups, row.q + 16, row.start[1]);
+      t = hn::MulAdd(lower, scale, hn::Mul(upper, second));
     } else {
-      t = hn::Mul(Dot<kGroups>(codes, row.high, row.low, row.start[0]), scale);
+      t = hn::Mul(Dot<2 * kGroups>(codes, row.q, row.start[0]), scale);
       if constexpr (kFormat.HasMin()) t = hn::MulAdd(second, hn::Set(DF(), row.sum), t);
     }
     return hn::MulAdd(t, hn::Set(DF(), row.d), sum);
   }
 
  private:
-  // start + sum of code * (kHighUnit high + low), exact in 32 bits.
-  template <int kCount>
-  static HWY_INLINE VF Dot(const VU8* codes, const int8_t* high, const int8_t* low, int32_t start) {
-    const VI32 highs = DotI8<kBits, kCount, kVnni>(codes, high, 0);
-    const VI32 lows = DotI8<kBits, kCount, kVnni>(codes, low, start);
-    static_assert(kHighUnit == 255);
-    return hn::ConvertTo(DF(), hn::Add(hn::Sub(hn::ShiftLeft<8>(highs), highs), lows));
+  // start + sum of code * q, exactly: |sum| <= 32 * 255 * 32767 < 2^28. Two chains, since one would be the longest part
+  // of a step.
+  template <int kPairs>
+  static HWY_INLINE VF Dot(const VI16* codes, const int16_t* q, int32_t start) {
+    VI32 even = hn::Set(DI32(), start), odd = hn::Zero(DI32());
+    for (int i = 0; i < kPairs; i += 2) {
+      even = AddDotPairs<kVnni>(even, codes[i], q + 2 * i);
+      odd = AddDotPairs<kVnni>(odd, codes[i + 1], q + 2 * i + 2);
+    }
+    return hn::ConvertTo(DF(), hn::Add(even, odd));
   }
 
   // Shifts move bits between bytes; every mask drops what came from the neighbour.
@@ -120,36 +128,36 @@ struct BlockWeights {
   }
 
   template <int kGroup>
-  HWY_INLINE void AddUpperBits(const uint8_t* planes) {
+  static HWY_INLINE void AddUpperBits(const uint8_t* planes, VU8* groups) {
     if constexpr (kBits == 5) {
       const VU8 plane = hn::Load(DU8(), planes);
-      codes[kGroup] = hn::OrAnd(codes[kGroup], ShiftedLeft<4 - kGroup>(plane), hn::Set(DU8(), 0x10));
+      groups[kGroup] = hn::OrAnd(groups[kGroup], ShiftedLeft<4 - kGroup>(plane), hn::Set(DU8(), 0x10));
     } else {
       const VU8 plane = hn::Load(DU8(), planes + kGroup / 4 * kGroupBytes);
-      codes[kGroup] = hn::OrAnd(codes[kGroup], ShiftedLeft<4 - 2 * (kGroup % 4)>(plane), hn::Set(DU8(), 0x30));
+      groups[kGroup] = hn::OrAnd(groups[kGroup], ShiftedLeft<4 - 2 * (kGroup % 4)>(plane), hn::Set(DU8(), 0x30));
     }
   }
 
-  HWY_INLINE void LoadCodes(const uint8_t* p) {
+  static HWY_INLINE void LoadGroups(const uint8_t* p, VU8* groups) {
     if constexpr (kBits == 8) {
-      for (int64_t g = 0; g < kGroups; ++g) codes[g] = hn::Load(DU8(), p + g * kGroupBytes);
+      for (int64_t g = 0; g < kGroups; ++g) groups[g] = hn::Load(DU8(), p + g * kGroupBytes);
     } else {
       const VU8 low = hn::Set(DU8(), 0x0f);
       for (int64_t j = 0; j < 4; ++j) {
         const VU8 pair = hn::Load(DU8(), p + j * kGroupBytes);
-        codes[j] = hn::And(pair, low);
-        codes[j + 4] = hn::And(ShiftedLeft<-4>(pair), low);
+        groups[j] = hn::And(pair, low);
+        groups[j + 4] = hn::And(ShiftedLeft<-4>(pair), low);
       }
       if constexpr (kBits > 4) {
         const uint8_t* planes = p + 4 * kGroupBytes;
-        AddUpperBits<0>(planes);
-        AddUpperBits<1>(planes);
-        AddUpperBits<2>(planes);
-        AddUpperBits<3>(planes);
-        AddUpperBits<4>(planes);
-        AddUpperBits<5>(planes);
-        AddUpperBits<6>(planes);
-        AddUpperBits<7>(planes);
+        AddUpperBits<0>(planes, groups);
+        AddUpperBits<1>(planes, groups);
+        AddUpperBits<2>(planes, groups);
+        AddUpperBits<3>(planes, groups);
+        AddUpperBits<4>(planes, groups);
+        AddUpperBits<5>(planes, groups);
+        AddUpperBits<6>(planes, groups);
+        AddUpperBits<7>(planes, groups);
       }
     }
   }

@@ -29,6 +29,11 @@ uint32_t LoadU32(const uint8_t* bytes) {
   return value;
 }
 
+// Bits to codes: codes[i] |= (bits[i] >> shift & mask) << 4.
+void AddUpperBits(const uint8_t* bits, int64_t count, int64_t shift, int mask, uint8_t* codes) {
+  for (int64_t i = 0; i < count; ++i) codes[i] |= static_cast<uint8_t>((bits[i] >> shift & mask) << 4);
+}
+
 // The scales of one block for 16 rows, as the comment in weights.h lists them.
 struct ScaleColumn {
   uint8_t* block;
@@ -79,7 +84,8 @@ void ReadBlock(const uint8_t* block, uint8_t* codes, const ScaleColumn& scales) 
       uint8_t* low = codes + 64 * c;
       ReadNibbles(nibbles + 32 * c, 32, low, low + 32);
       if constexpr (kType == SYL_Q5_K) {
-        for (int64_t i = 0; i < 64; ++i) low[i] |= static_cast<uint8_t>((fifth[i % 32] >> (2 * c + i / 32) & 1) << 4);
+        AddUpperBits(fifth, 32, 2 * c, 1, low);
+        AddUpperBits(fifth, 32, 2 * c + 1, 1, low + 32);
       }
     }
   } else {
@@ -89,9 +95,7 @@ void ReadBlock(const uint8_t* block, uint8_t* codes, const ScaleColumn& scales) 
     for (int64_t half = 0; half < 2; ++half) {
       uint8_t* out = codes + 128 * half;
       ReadNibbles(block + 64 * half, 64, out, out + 64);
-      for (int64_t i = 0; i < 128; ++i) {
-        out[i] |= static_cast<uint8_t>((upper[32 * half + i % 32] >> (2 * (i / 32)) & 3) << 4);
-      }
+      for (int64_t part = 0; part < 4; ++part) AddUpperBits(upper + 32 * half, 32, 2 * part, 3, out + 32 * part);
     }
     for (int64_t s = 0; s < 16; ++s) scales.PutByte(1, s, sub_scales[s]);
     scales.PutF16(0, block + 208);
@@ -101,7 +105,10 @@ void ReadBlock(const uint8_t* block, uint8_t* codes, const ScaleColumn& scales) 
 // One step: 32 codes from `first_code` on, of 16 rows.
 template <int kBits>
 void WriteCodes(const Codes& codes, int64_t first_code, uint8_t* out) {
-  const auto group = [&](int64_t row, int64_t g) { return LoadU32(codes[row] + first_code + 4 * g); };
+  const auto group = [&](int64_t row, int64_t g) {
+    const uint32_t k0123 = LoadU32(codes[row] + first_code + 4 * g);
+    return (k0123 & 0xff0000ff) | (k0123 & 0xff00) << 8 | (k0123 & 0xff0000) >> 8;
+  };
   const auto put = [&](int64_t vector, int64_t row, uint32_t value) {
     std::memcpy(out + vector * kGroupBytes + 4 * row, &value, sizeof(value));
   };
@@ -163,28 +170,17 @@ void PackPlain(const PackedLayout& layout, int64_t k, const uint8_t* src, int64_
 
 PackPanel PackPanelOf(syl_dtype type) {
   switch (type) {
-    case SYL_F32:
-      return PackPlain<uint32_t>;
-    case SYL_F16:
-      return PackPlain<uint16_t>;
-    case SYL_BF16:
-      return PackPlain<uint16_t>;
-    case SYL_Q4_0:
-      return PackBlocks<SYL_Q4_0>;
-    case SYL_Q4_1:
-      return PackBlocks<SYL_Q4_1>;
-    case SYL_Q5_0:
-      return PackBlocks<SYL_Q5_0>;
-    case SYL_Q5_1:
-      return PackBlocks<SYL_Q5_1>;
-    case SYL_Q8_0:
-      return PackBlocks<SYL_Q8_0>;
-    case SYL_Q4_K:
-      return PackBlocks<SYL_Q4_K>;
-    case SYL_Q5_K:
-      return PackBlocks<SYL_Q5_K>;
-    default:
-      return PackBlocks<SYL_Q6_K>;
+    case SYL_F32: return PackPlain<uint32_t>;
+    case SYL_F16: return PackPlain<uint16_t>;
+    case SYL_BF16: return PackPlain<uint16_t>;
+    case SYL_Q4_0: return PackBlocks<SYL_Q4_0>;
+    case SYL_Q4_1: return PackBlocks<SYL_Q4_1>;
+    case SYL_Q5_0: return PackBlocks<SYL_Q5_0>;
+    case SYL_Q5_1: return PackBlocks<SYL_Q5_1>;
+    case SYL_Q8_0: return PackBlocks<SYL_Q8_0>;
+    case SYL_Q4_K: return PackBlocks<SYL_Q4_K>;
+    case SYL_Q5_K: return PackBlocks<SYL_Q5_K>;
+    default: return PackBlocks<SYL_Q6_K>;
   }
 }
 

@@ -6,8 +6,8 @@
 //   plain types   step = 8 k:  [8 k][16 rows] elements of the file's type; k past the end is zero
 //   block types   step = 32 k: codes; behind the codes of all steps the panel's scales, padded to 64 bytes
 //
-// Codes are unsigned and lie in groups of 4 k: a group is [16 rows][4 k] = 64 bytes once unpacked, the operand of an
-// 8-bit dot product. A step has groups 0..7:
+// Codes are unsigned and lie in groups of 4 k, of the order 0 2 1 3: a group is [16 rows][4 k] = 64 bytes once unpacked,
+// and its even and odd bytes are the operands of 16-bit dot products over k 0 1 and 2 3. A step has groups 0..7:
 //   8 bits  group g in 64 bytes (Q8_0: q + 128)
 //   4 bits  4 x 64 bytes: group j in the low nibbles, group j + 4 in the high ones
 //   5 bits  as 4 bits, then 64 bytes: the fifth bit of group g is bit g

@@ -18,13 +18,17 @@ extern "C" {
  * Plain types (F32, F16, BF16): each output is one chain of fused multiply-adds in ascending i, starting at +0.
  * |y - W x| <= gamma(k + 1) sum_i |W[o][i] x[i]| without underflow; gamma(j) = j u / (1 - j u), u = 2^-24.
  *
- * Block types: x is quantised to 16-bit integers in blocks of 32, dx = max|x| / 32512 and q = round-half-even(x / dx)
- * in float, both 0 where dx would be subnormal. With i = sum (code - zero) q and s = sum q, exact integers, each block
- * gives Q4_0 Q5_0 Q8_0   t = float(i) D                         D: the block's d Q4_1 Q5_1        t = fma(M, float(s),
- * float(i) D)       D, M: the block's d, m Q4_K Q5_K        t = fma(M, float(s), float(i) D)       D = d sc, M = -(dmin
- * m) Q6_K             t = fma(float(i0), D0, float(i1) D1)   of the lower and the upper 16: D0 = d sc0, D1 = d sc1 and
- * y = fma(t, dx, y) over the blocks in ascending order, starting at +0. Beside the rounding of these steps, y differs
- * from W x by at most sum over blocks of (dx / 2) sum |W|.
+ * Block types: x is quantised to 16-bit integers in blocks of 32, dx = max|x| / 32767 and q = round-half-even(x / dx)
+ * in float, both 0 where dx would be subnormal. With i = sum (code - zero) q and s = sum q, exact integers that float()
+ * rounds to nearest even, each block gives
+ *
+ *   Q4_0 Q5_0 Q8_0   t = float(i) D                         D: the block's d
+ *   Q4_1 Q5_1        t = fma(M, float(s), float(i) D)       D, M: the block's d, m
+ *   Q4_K Q5_K        t = fma(M, float(s), float(i) D)       D = d sc, M = -(dmin m)
+ *   Q6_K             t = fma(float(i0), D0, float(i1) D1)   of the lower and the upper 16: D0 = d sc0, D1 = d sc1
+ *
+ * and y = fma(t, dx, y) over the blocks in ascending order, starting at +0. Beside the rounding of these steps, y
+ * differs from W x by at most sum over blocks of (dx / 2) sum |W|.
  *
  * The definition is the same on every tier with fused multiply-add, so that results there are bit-identical; tier
  * "sse4" rounds products and sums separately. Bias is added to the sum, and the result to y. */
