@@ -2,7 +2,6 @@
 #ifndef SYLVESTER_TESTS_NATIVE_NN_FLOAT_CACHE_H_
 #define SYLVESTER_TESTS_NATIVE_NN_FLOAT_CACHE_H_
 
-#include <gtest/gtest.h>
 #include <sylvester/sylvester.h>
 
 #include <algorithm>
@@ -10,41 +9,17 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
-#include <memory>
 #include <random>
 #include <sstream>
 #include <string>
 #include <vector>
 
-namespace sylvester_test {
+#include "tests/native/testing.h"
 
-constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+namespace sylvester_test {
 
 // Every bit set: a NaN both as float and as half.
 constexpr int kPoison = 0xff;
-
-inline std::vector<std::string> SupportedTiers() {
-  std::istringstream names(syl_tiers_supported());
-  std::vector<std::string> tiers;
-  for (std::string name; names >> name;) tiers.push_back(name);
-  return tiers;
-}
-
-class TierGuard {
- public:
-  explicit TierGuard(const std::string& name) { EXPECT_EQ(syl_tier_force(name.c_str()), SYL_OK); }
-  ~TierGuard() { syl_tier_force(nullptr); }
-  TierGuard(const TierGuard&) = delete;
-  TierGuard& operator=(const TierGuard&) = delete;
-};
-
-using Pool = std::unique_ptr<syl_pool, decltype(&syl_pool_free)>;
-
-inline Pool NewPool(int32_t threads) {
-  syl_pool* pool = nullptr;
-  EXPECT_EQ(syl_pool_new(threads, &pool), SYL_OK);
-  return Pool(pool, &syl_pool_free);
-}
 
 // The nearest half, ties to even, by the spacing of halves around |x|.
 inline double RoundToHalf(double x) {
@@ -199,10 +174,6 @@ inline Expected Reference(const syl_attention& shape, const Rows& q, const Rows&
     expected.bound[static_cast<size_t>(i)] *= relative / sum;
   }
   return expected;
-}
-
-inline bool SameBits(const std::vector<float>& a, const std::vector<float>& b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
 
 }  // namespace sylvester_test
