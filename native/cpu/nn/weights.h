@@ -6,8 +6,9 @@
 //   plain types   step = 8 k:  [8 k][16 rows] elements of the file's type; k past the end is zero
 //   block types   step = 32 k: codes; behind the codes of all steps the panel's scales, padded to 64 bytes
 //
-// Codes are unsigned and lie in groups of 4 k, of the order 0 2 1 3: a group is [16 rows][4 k] = 64 bytes once unpacked,
-// and its even and odd bytes are the operands of 16-bit dot products over k 0 1 and 2 3. A step has groups 0..7:
+// Codes are unsigned and lie in groups of 4 k, of the order 0 2 1 3: a group is [16 rows][4 k] = 64 bytes once
+// unpacked, and its even and odd bytes are the operands of 16-bit dot products over k 0 1 and 2 3. A step has groups
+// 0..7:
 //   8 bits  group g in 64 bytes (Q8_0: q + 128)
 //   4 bits  4 x 64 bytes: group j in the low nibbles, group j + 4 in the high ones
 //   5 bits  as 4 bits, then 64 bytes: the fifth bit of group g is bit g
@@ -56,22 +57,14 @@ constexpr bool IsPlain(syl_dtype type) { return type == SYL_F32 || type == SYL_F
 // For block types.
 constexpr BlockFormat FormatOf(syl_dtype type) {
   switch (type) {
-    case SYL_Q4_0:
-      return {4, 8, Scales::kD};
-    case SYL_Q4_1:
-      return {4, 0, Scales::kDM};
-    case SYL_Q5_0:
-      return {5, 16, Scales::kD};
-    case SYL_Q5_1:
-      return {5, 0, Scales::kDM};
-    case SYL_Q8_0:
-      return {8, 128, Scales::kD};
-    case SYL_Q4_K:
-      return {4, 0, Scales::kSuperDM};
-    case SYL_Q5_K:
-      return {5, 0, Scales::kSuperDM};
-    default:
-      return {6, 32, Scales::kSuperD16};  // SYL_Q6_K
+    case SYL_Q4_0: return {4, 8, Scales::kD};
+    case SYL_Q4_1: return {4, 0, Scales::kDM};
+    case SYL_Q5_0: return {5, 16, Scales::kD};
+    case SYL_Q5_1: return {5, 0, Scales::kDM};
+    case SYL_Q8_0: return {8, 128, Scales::kD};
+    case SYL_Q4_K: return {4, 0, Scales::kSuperDM};
+    case SYL_Q5_K: return {5, 0, Scales::kSuperDM};
+    default: return {6, 32, Scales::kSuperD16};  // SYL_Q6_K
   }
 }
 
