@@ -85,11 +85,6 @@ final class Projection {
     return bias;
   }
 
-  /** Bytes of the packed form. */
-  long bytes() {
-    return groups.stream().mapToLong(g -> g.matrix().bytes()).sum();
-  }
-
   /** Where {@link #multiply} puts the outputs of each matrix, worked out once for a buffer. */
   MemorySegment[] outputs(MemorySegment y) {
     return groups.stream()
