@@ -105,12 +105,10 @@ void ReadBlock(const uint8_t* block, uint8_t* codes, const ScaleColumn& scales) 
 // One step: 32 codes from `first_code` on, of 16 rows.
 template <int kBits>
 void WriteCodes(const Codes& codes, int64_t first_code, uint8_t* out) {
-  const auto group = [&](int64_t row, int64_t g) {
-    const uint32_t k0123 = LoadU32(codes[row] + first_code + 4 * g);
-    return (k0123 & 0xff0000ff) | (k0123 & 0xff00) << 8 | (k0123 & 0xff0000) >> 8;
-  };
-  const auto put = [&](int64_t vector, int64_t row, uint32_t value) {
-    std::memcpy(out + vector * kGroupBytes + 4 * row, &value, sizeof(value));
+  const auto group = [&](int64_t row, int64_t g) { return LoadU32(codes[row] + first_code + 4 * g); };
+  const auto put = [&](int64_t vector, int64_t row, uint32_t k0123) {
+    const uint32_t k0213 = (k0123 & 0xff0000ff) | (k0123 & 0xff00) << 8 | (k0123 & 0xff0000) >> 8;
+    std::memcpy(out + vector * kGroupBytes + 4 * row, &k0213, sizeof(k0213));
   };
   for (int64_t row = 0; row < kPanelRows; ++row) {
     if constexpr (kBits == 8) {
