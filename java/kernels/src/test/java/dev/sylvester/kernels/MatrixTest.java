@@ -67,7 +67,7 @@ class MatrixTest {
     }
   }
 
-  /** What the product sees of a row: block types round it to 8 bits in blocks of 32. */
+  /** What the product sees of a row: block types round it to 16 bits in blocks of 32. */
   private static double[] input(DType type, MemorySegment row) {
     double[] x = new double[(int) K];
     for (int i = 0; i < K; i++) {
@@ -81,7 +81,7 @@ class MatrixTest {
       for (int i = block; i < block + 32; i++) {
         largest = Math.max(largest, (float) Math.abs(x[i]));
       }
-      float d = largest / 127;
+      float d = largest / 32767;
       for (int i = block; i < block + 32; i++) {
         x[i] = Math.rint((float) x[i] / d) * d;
       }
