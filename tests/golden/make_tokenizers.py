@@ -160,7 +160,7 @@ def sentence_piece():
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter([text for text in training_texts() if text and "\0" not in text]), model_writer=model,
-        model_type="bpe", vocab_size=640, byte_fallback=True, character_coverage=0.99, normalization_rule_name="identity",
+        model_type="bpe", vocab_size=1000, byte_fallback=True, character_coverage=0.99, normalization_rule_name="identity",
         remove_extra_whitespaces=False, split_digits=True, user_defined_symbols=[DEFINED], control_symbols=[EOS, CONTROL],
         unk_surface="", max_sentence_length=100_000, num_threads=1, minloglevel=2)
     processor = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())

@@ -21,7 +21,7 @@ final class TokenTable {
   private static final int CHARS = 324;
 
   private final String[] tokens;
-  private final BitSet literal;
+  private final BitSet added;
   private final BitSet special;
   private final Spelling spelling;
   private final boolean stripsSpace;
@@ -29,14 +29,15 @@ final class TokenTable {
 
   /**
    * @param tokens by id, null where an id is not in use
-   * @param literal tokens whose text stands for itself
+   * @param added tokens found in a text before it is cut into words, which byte-level vocabularies
+   *     spell as text
    * @param special tokens that are not text
    * @param stripsSpace whether decoding drops a space at the beginning
    */
   TokenTable(
-      String[] tokens, BitSet literal, BitSet special, Spelling spelling, boolean stripsSpace) {
+      String[] tokens, BitSet added, BitSet special, Spelling spelling, boolean stripsSpace) {
     this.tokens = tokens;
-    this.literal = literal;
+    this.added = added;
     this.special = special;
     this.spelling = spelling;
     this.stripsSpace = stripsSpace;
@@ -82,15 +83,16 @@ final class TokenTable {
     }
     byte[] known = bytes.get(id);
     if (known == null) {
-      known = literal.get(id) ? utf8(tokens[id]) : spelled(tokens[id]);
+      known = spelled(id);
       bytes.set(id, known);
     }
     return known;
   }
 
-  private byte[] spelled(String token) {
+  private byte[] spelled(int id) {
+    String token = tokens[id];
     return switch (spelling) {
-      case BYTE_LEVEL -> byteLevel(token);
+      case BYTE_LEVEL -> added.get(id) ? utf8(token) : byteLevel(token);
       case SENTENCE_PIECE ->
           isByte(token)
               ? new byte[] {(byte) Integer.parseInt(token, 3, 5, 16)}
@@ -98,7 +100,7 @@ final class TokenTable {
     };
   }
 
-  static boolean isByte(String token) {
+  private static boolean isByte(String token) {
     return token.length() == 6
         && token.startsWith("<0x")
         && Character.digit(token.charAt(3), 16) >= 0

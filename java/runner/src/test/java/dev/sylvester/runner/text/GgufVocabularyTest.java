@@ -3,8 +3,10 @@ package dev.sylvester.runner.text;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import dev.sylvester.runner.format.ModelFormatException;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
@@ -109,6 +111,35 @@ class GgufVocabularyTest {
       assertThat(tokenizer.isSpecial(2)).isTrue();
       assertThat(tokenizer.isSpecial(3)).isFalse();
     }
+  }
+
+  @Test
+  void addedTokensAreSpelledAsText() {
+    // Among the tokens of a byte-level vocabulary these letters would be single bytes.
+    try (Tokenizer tokenizer =
+        Tokenizer.fromGguf(
+            vocabulary(
+                "gpt2",
+                "gpt-2",
+                List.of("<|né|>", "<née>", "Ã©", "Ã", "©"),
+                List.of(3, 4, 1, 1, 1),
+                OptionalInt.of(0)))) {
+      assertThat(tokenizer.encode("<|né|><née>", false)).containsExactly(0, 1);
+      assertThat(tokenizer.decode(new int[] {0, 1, 2}, false)).isEqualTo("<|né|><née>é");
+      assertThat(tokenizer.decode(new int[] {0, 1, 2}, true)).isEqualTo("<née>é");
+    }
+  }
+
+  @Test
+  void mergesOfPiecesAreThoseOfTransformers() {
+    JsonNode expected = TokenizerGolden.read("spm.tokenizer").get("model").get("merges");
+    List<String> merges =
+        SentencePieceMerges.of(TokenizerGolden.vocabulary("spm")).stream()
+            .map(merge -> merge.left() + " " + merge.right())
+            .toList();
+    List<String> want = new ArrayList<>();
+    expected.forEach(pair -> want.add(pair.get(0).textValue() + " " + pair.get(1).textValue()));
+    assertThat(merges).hasSizeGreaterThan(100).isEqualTo(want);
   }
 
   private static void assertRefused(Runnable action, String message) {

@@ -86,7 +86,7 @@ sealed interface Expression {
   record Negate(Expression operand) implements Expression {
     @Override
     public Object evaluate(Scope scope) {
-      return Arithmetic.apply("-", 0L, operand.evaluate(scope));
+      return Arithmetic.apply("*", -1L, operand.evaluate(scope));
     }
   }
 

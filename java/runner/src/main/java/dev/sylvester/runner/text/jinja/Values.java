@@ -89,7 +89,7 @@ final class Values {
       if (java.indexOf('E') < 0) {
         return java;
       }
-      String plain = new BigDecimal(java).toPlainString();
+      String plain = new BigDecimal(java).stripTrailingZeros().toPlainString();
       return plain.indexOf('.') < 0 ? plain + ".0" : plain;
     }
     int e = java.indexOf('E');
