@@ -148,20 +148,15 @@ BlockFunction BlockFunctionOf(syl_dtype type) {
   }
 }
 
-// Checks what the two conversions have in common and tells the bytes of x's side.
-syl_status CheckConversion(const char* function, syl_dtype type, int64_t n, const void* packed, const void* floats) {
+syl_status CheckConversion(const char* function, syl_dtype type, int64_t n, const void* typed, const void* floats) {
   const TypeInfo info = InfoOf(type);
-  if (packed == nullptr || floats == nullptr) {
-    return Fail(SYL_NULL_ARGUMENT, "%s: %s is NULL", function,
-                packed == nullptr ? "the typed array" : "the float array");
-  }
   if (info.block_size == 0) return Fail(SYL_BAD_VALUE, "%s: type is %d, not a known type", function, type);
   if (n < 0 || n % info.block_size != 0 || n > INT64_MAX / 8) {
     return Fail(SYL_BAD_SHAPE, "%s: n is %lld, must be a multiple of the block size %lld", function,
                 static_cast<long long>(n), static_cast<long long>(info.block_size));
   }
-  if (Overlaps(packed, n / info.block_size * info.block_bytes, floats, n * 4)) {
-    return Fail(SYL_OVERLAP, "%s: y overlaps x", function);
+  if (Overlaps(typed, n / info.block_size * info.block_bytes, floats, n * 4)) {
+    return Fail(SYL_OVERLAP, "%s: y overlaps x (n is %lld)", function, static_cast<long long>(n));
   }
   return SYL_OK;
 }
@@ -192,12 +187,16 @@ int64_t syl_dtype_block_size(syl_dtype type) { return InfoOf(type).block_size; }
 int64_t syl_dtype_block_bytes(syl_dtype type) { return InfoOf(type).block_bytes; }
 
 syl_status syl_dequantize_f32(syl_dtype type, const void* x, int64_t n, float* y) {
+  SYL_REQUIRE_PTR(x);
+  SYL_REQUIRE_PTR(y);
   const syl_status status = CheckConversion(__func__, type, n, x, y);
   if (status == SYL_OK) Dequantize(type, x, n, y);
   return status;
 }
 
 syl_status syl_convert_from_f32(syl_dtype type, const float* x, int64_t n, void* y) {
+  SYL_REQUIRE_PTR(x);
+  SYL_REQUIRE_PTR(y);
   SYL_REQUIRE(type == SYL_F16 || type == SYL_BF16, SYL_BAD_VALUE, "type is %d, must be SYL_F16 or SYL_BF16", type);
   const syl_status status = CheckConversion(__func__, type, n, y, x);
   if (status != SYL_OK) return status;

@@ -1,0 +1,47 @@
+// The library shows the functions of its headers and nothing else.
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <regex>
+#include <set>
+#include <sstream>
+#include <string>
+
+namespace {
+
+std::set<std::string> DeclaredFunctions() {
+  std::set<std::string> names;
+  const std::regex declaration(R"(SYL_API[^;{]*?(syl_\w+)\()");
+  for (const auto& header : std::filesystem::directory_iterator(SYLVESTER_SOURCE_DIR "/native/include/sylvester")) {
+    std::ifstream file(header.path());
+    const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+    for (std::sregex_iterator match(text.begin(), text.end(), declaration), end; match != end; ++match) {
+      names.insert((*match)[1]);
+    }
+  }
+  return names;
+}
+
+std::set<std::string> ExportedSymbols() {
+  std::set<std::string> names;
+  FILE* nm = popen("nm -D --defined-only --format=posix " SYLVESTER_LIBRARY, "r");
+  EXPECT_NE(nm, nullptr);
+  char line[1024];
+  while (std::fgets(line, sizeof(line), nm) != nullptr) names.insert(std::string(line, std::string(line).find(' ')));
+  const int status = pclose(nm);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << "nm failed on " SYLVESTER_LIBRARY;
+  return names;
+}
+
+TEST(Exports, AreTheFunctionsOfTheHeaders) {
+  const std::set<std::string> declared = DeclaredFunctions(), exported = ExportedSymbols();
+  EXPECT_GE(declared.size(), 30u);
+  for (const std::string& name : declared) EXPECT_EQ(exported.count(name), 1u) << name << " is declared only";
+  for (const std::string& name : exported) EXPECT_EQ(declared.count(name), 1u) << name << " is exported only";
+}
+
+}  // namespace
