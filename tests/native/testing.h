@@ -11,6 +11,7 @@
 #include <cstring>
 #include <limits>
 #include <memory>
+#include <random>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -61,6 +62,23 @@ inline uint32_t ToBits(float value) {
 inline bool SameBits(const std::vector<float>& a, const std::vector<float>& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
+
+// Rows with NaN in the gaps between them.
+struct Rows {
+  Rows(int64_t rows_, int64_t cols_, uint32_t seed, float deviation = 1, int64_t gap = 3)
+      : rows(rows_), cols(cols_), stride(cols_ + gap), data(static_cast<size_t>(rows_ * (cols_ + gap)), kNaN) {
+    std::mt19937 random(seed);
+    std::normal_distribution<float> normal(0, deviation);
+    for (int64_t r = 0; r < rows; ++r) {
+      for (int64_t c = 0; c < cols; ++c) At(r)[c] = normal(random);
+    }
+  }
+  float* At(int64_t row) { return data.data() + row * stride; }
+  const float* At(int64_t row) const { return data.data() + row * stride; }
+
+  int64_t rows, cols, stride;
+  std::vector<float> data;
+};
 
 // |got - want| in units of the last place of a float near want.
 inline double UlpError(float got, double want) {

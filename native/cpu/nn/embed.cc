@@ -25,8 +25,12 @@ syl_status syl_nn_embed_f32(syl_dtype type, const void* table, int64_t vocab, in
     SYL_REQUIRE(ids[r] >= 0 && ids[r] < vocab, SYL_BAD_VALUE, "ids[%lld] is %d, must be 0..%lld",
                 static_cast<long long>(r), ids[r], static_cast<long long>(vocab - 1));
   }
-  SYL_REQUIRE(!Overlaps(table, table_bytes, y, Extent(rows, cols, y_stride) * 4), SYL_OVERLAP,
-              "y overlaps the table (%lld rows)", static_cast<long long>(rows));
+  const int64_t y_bytes = Extent(rows, cols, y_stride) * 4;
+  SYL_REQUIRE(!Overlaps(table, table_bytes, y, y_bytes), SYL_OVERLAP, "y overlaps table (vocab is %lld)",
+              static_cast<long long>(vocab));
+  // An id must stay what has been checked.
+  SYL_REQUIRE(!Overlaps(ids, rows * 4, y, y_bytes), SYL_OVERLAP, "y overlaps ids (rows is %lld)",
+              static_cast<long long>(rows));
   const auto* bytes = static_cast<const uint8_t*>(table);
   for (int64_t r = 0; r < rows; ++r) Dequantize(type, bytes + ids[r] * row_bytes, cols, y + r * y_stride);
   return SYL_OK;

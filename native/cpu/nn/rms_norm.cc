@@ -10,28 +10,36 @@
 #define HWY_TARGET_INCLUDE "native/cpu/nn/rms_norm.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
-#include "native/cpu/nn/tree_sum-inl.h"
+#include "native/cpu/nn/double_sum-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace sylvester {
 namespace HWY_NAMESPACE {
 
-void RmsNormRow(const float* x, const float* weight, float eps, int64_t cols, float* y) {
-  const DVirtual d;
-  VVirtual squares[kVirtualVectors];
-  for (VVirtual& v : squares) v = hn::Zero(d);
+// Squares of floats are exact in double and never overflow there.
+HWY_INLINE double SumOfSquares(const float* x, int64_t cols) {
+  const DoubleSum::D d;
+  const DoubleSum::DFloat df;
+  DoubleSum squares;
   int64_t i = 0;
-  for (; i + kVirtualLanes <= cols; i += kVirtualLanes) {
-    for (int64_t v = 0; v < kVirtualVectors; ++v) {
-      const VVirtual value = hn::LoadU(d, x + i + v * kRealLanes);
-      squares[v] = hn::MulAdd(value, value, squares[v]);
+  for (; i + DoubleSum::kVirtualLanes <= cols; i += DoubleSum::kVirtualLanes) {
+    for (int64_t v = 0; v < DoubleSum::kVectors; ++v) {
+      const auto value = hn::PromoteTo(d, hn::LoadU(df, x + i + v * DoubleSum::kLanes));
+      squares.sums[v] = hn::MulAdd(value, value, squares.sums[v]);
     }
   }
-  float sum = TreeSum16(squares);
-  for (int64_t tail = i; tail < cols; ++tail) sum += x[tail] * x[tail];
-  const float scale = 1.0f / std::sqrt(sum / static_cast<float>(cols) + eps);
-  const VVirtual scales = hn::Set(d, scale);
-  for (i = 0; i + kRealLanes <= cols; i += kRealLanes) {
+  double sum = squares.Total();
+  for (; i < cols; ++i) sum += static_cast<double>(x[i]) * x[i];
+  return sum;
+}
+
+void RmsNormRow(const float* x, const float* weight, float eps, int64_t cols, float* y) {
+  const auto scale = static_cast<float>(1.0 / std::sqrt(SumOfSquares(x, cols) / static_cast<double>(cols) + eps));
+  const hn::ScalableTag<float> d;
+  const int64_t N = hn::MaxLanes(d);
+  const auto scales = hn::Set(d, scale);
+  int64_t i = 0;
+  for (; i + N <= cols; i += N) {
     hn::StoreU(hn::Mul(hn::Mul(hn::LoadU(d, x + i), scales), hn::LoadU(d, weight + i)), d, y + i);
   }
   for (; i < cols; ++i) y[i] = x[i] * scale * weight[i];

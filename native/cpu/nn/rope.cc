@@ -91,6 +91,9 @@ syl_status syl_nn_rope_table_f32(const double* inv_freq, double magnitude, int64
     SYL_REQUIRE(positions[r] >= 0, SYL_BAD_VALUE, "positions[%lld] is %d, must not be negative",
                 static_cast<long long>(r), positions[r]);
   }
+  const int64_t table_bytes = rows * dims * 4;
+  SYL_REQUIRE(!Overlaps(positions, rows * 4, table, table_bytes) && !Overlaps(inv_freq, dims * 4, table, table_bytes),
+              SYL_OVERLAP, "table overlaps positions or inv_freq (rows is %lld)", static_cast<long long>(rows));
   const int64_t half = dims / 2;
   for (int64_t r = 0; r < rows; ++r, table += dims) {
     for (int64_t i = 0; i < half; ++i) {

@@ -16,7 +16,10 @@ namespace HWY_NAMESPACE {
 
 template <class D>
 HWY_INLINE void SwiGluAt(D d, const float* gate, const float* up, float* y) {
-  const auto g = hn::LoadU(d, gate);
+  auto g = hn::LoadU(d, gate);
+  // Below, exp(-g) is infinite and the quotient 0; infinity by infinity would be NaN.
+  const auto low = hn::Set(d, -104.0f);
+  g = hn::IfThenElse(hn::Lt(g, low), low, g);
   const auto one_plus_exp = hn::Add(hn::Set(d, 1.0f), ExpF32(d, hn::Neg(g)));
   hn::StoreU(hn::Mul(hn::Div(g, one_plus_exp), hn::LoadU(d, up)), d, y);
 }

@@ -85,6 +85,18 @@ TEST(Exp, WithinOneUlpEverywhere) {
   }
 }
 
+TEST(Exp, Ends) {
+  std::vector<float> x(16, 1);
+  const float ends[] = {kInfinity, 1000, 88.8f, -kInfinity, -1000, -104, 0, -0.0f};
+  const float want[] = {kInfinity, kInfinity, kInfinity, 0, 0, 0, 1, 1};
+  std::copy(std::begin(ends), std::end(ends), x.begin());
+  for (const std::string& tier : SupportedTiers()) {
+    const TierGuard guard(tier);
+    const std::vector<float> y = Apply(kExp, x);
+    for (size_t i = 0; i < std::size(ends); ++i) EXPECT_EQ(y[i], want[i]) << tier << " exp(" << ends[i] << ")";
+  }
+}
+
 TEST(Exp, NonPositiveHasTheSameBitsUntilItIsZero) {
   std::vector<float> x = Arguments();
   for (float& value : x) value = value > 0 ? -value : value;

@@ -59,23 +59,6 @@ inline std::string Describe(const syl_attention& a) {
   return text.str();
 }
 
-// Rows with NaN in the gaps between them.
-struct Rows {
-  Rows(int64_t rows_, int64_t cols_, uint32_t seed, float deviation = 1, int64_t gap = 3)
-      : rows(rows_), cols(cols_), stride(cols_ + gap), data(static_cast<size_t>(rows_ * (cols_ + gap)), kNaN) {
-    std::mt19937 random(seed);
-    std::normal_distribution<float> normal(0, deviation);
-    for (int64_t r = 0; r < rows; ++r) {
-      for (int64_t c = 0; c < cols; ++c) At(r)[c] = normal(random);
-    }
-  }
-  float* At(int64_t row) { return data.data() + row * stride; }
-  const float* At(int64_t row) const { return data.data() + row * stride; }
-
-  int64_t rows, cols, stride;
-  std::vector<float> data;
-};
-
 // Keys and values of `rows` tokens, appended to a cache that was all NaN before.
 class FloatCache {
  public:
