@@ -60,6 +60,12 @@ enum PreTokenizer {
     return Arrays.stream(values()).flatMap(p -> p.names.stream()).collect(Collectors.joining(", "));
   }
 
+  /** Whether an expression is one of these, which are known not to backtrack much. */
+  static boolean isKnownExpression(String expression) {
+    return Arrays.stream(values()).anyMatch(p -> p.expressions.contains(expression))
+        || expression.equals("\\p{N}{1,3}");
+  }
+
   /** A word that is a token by itself is not assembled by merges. */
   boolean ignoresMerges() {
     return this == LLAMA3 || this == TEKKEN;

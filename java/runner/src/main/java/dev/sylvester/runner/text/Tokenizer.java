@@ -16,6 +16,12 @@ import java.util.Set;
  * <p>Any number of threads may use a tokenizer.
  */
 public final class Tokenizer implements AutoCloseable {
+  /**
+   * What is encoded at once: it takes some 160 bytes for each character, and at ten million steps
+   * of one match the native library's expressions end the process.
+   */
+  public static final int MOST_CHARACTERS = 1 << 22;
+
   private final NativeTokenizer encoder;
   private final TokenTable table;
   private final OptionalInt bos;
@@ -44,15 +50,11 @@ public final class Tokenizer implements AutoCloseable {
   public static Tokenizer fromJson(Path tokenizerJson) {
     TokenizerFolder folder = new TokenizerFolder(tokenizerJson);
     String json = folder.tokenizer();
-    NativeTokenizer encoder = newEncoder(tokenizerJson, json);
-    try {
-      TokenTable table = TokenizerJson.table(tokenizerJson, json);
-      return new Tokenizer(
-          encoder, table, folder.bos(table), folder.eos(table), folder.chatTemplate());
-    } catch (RuntimeException e) {
-      encoder.close();
-      throw e;
-    }
+    TokenTable table = TokenizerJson.table(tokenizerJson, json);
+    OptionalInt bos = folder.bos(table);
+    Set<Integer> eos = folder.eos(table);
+    Optional<ChatTemplate> chatTemplate = folder.chatTemplate();
+    return new Tokenizer(newEncoder(tokenizerJson, json), table, bos, eos, chatTemplate);
   }
 
   /**
@@ -74,7 +76,8 @@ public final class Tokenizer implements AutoCloseable {
     try {
       return new NativeTokenizer(json);
     } catch (RuntimeException e) {
-      throw new ModelFormatException(file, "tokenizer refused: " + e.getMessage(), e);
+      String reason = ModelFormatException.quote(String.valueOf(e.getMessage()));
+      throw new ModelFormatException(file, "tokenizer refused: " + reason, e);
     }
   }
 
@@ -83,8 +86,15 @@ public final class Tokenizer implements AutoCloseable {
    *
    * @param addSpecial whether to add what the model's tokenizer adds around a text, such as a bos
    *     token; not for the text of a chat template, which holds them already
+   * @throws IllegalArgumentException if the text is longer than {@value #MOST_CHARACTERS}
+   *     characters
    */
   public int[] encode(String text, boolean addSpecial) {
+    if (text.length() > MOST_CHARACTERS) {
+      throw new IllegalArgumentException(
+          "a text of %,d characters cannot be encoded at once, at most %,d can"
+              .formatted(text.length(), MOST_CHARACTERS));
+    }
     return encoder.encode(text, addSpecial);
   }
 

@@ -1,22 +1,33 @@
 package dev.sylvester.runner.text;
 
+import com.fasterxml.jackson.core.JsonLocation;
 import com.fasterxml.jackson.core.JsonParser;
+import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.JsonToken;
+import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.sylvester.runner.format.ModelFormatException;
 import dev.sylvester.runner.text.TokenTable.Spelling;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.BitSet;
 
-/** Reads from a tokenizer.json what decoding needs: the tokens and how they spell text. */
+/**
+ * Reads from a tokenizer.json what decoding needs, the tokens and how they spell text, and checks
+ * the rest of it before the native library sees it.
+ */
 final class TokenizerJson {
   // Far above any vocabulary; a hostile id must not fill the heap.
   private static final int MOST_TOKENS = 1 << 22;
+  private static final ObjectMapper MAPPER =
+      new ObjectMapper().enable(DeserializationFeature.FAIL_ON_READING_DUP_TREE_KEY);
 
   private final Path file;
+  private final TokenizerPipeline pipeline;
   private final BitSet added = new BitSet();
   private final BitSet special = new BitSet();
   private String[] tokens = new String[1 << 16];
@@ -26,14 +37,19 @@ final class TokenizerJson {
 
   private TokenizerJson(Path file) {
     this.file = file;
+    this.pipeline = new TokenizerPipeline(file);
   }
 
   static TokenTable table(Path file, String json) {
     TokenizerJson reader = new TokenizerJson(file);
-    try (JsonParser parser = new ObjectMapper().createParser(json)) {
+    try (JsonParser parser = MAPPER.createParser(json)) {
       reader.read(parser);
+    } catch (JsonProcessingException e) {
+      JsonLocation at = e.getLocation();
+      String where = "line " + at.getLineNr() + ", column " + at.getColumnNr();
+      throw new ModelFormatException(file, "is not the JSON of a tokenizer at " + where, e);
     } catch (IOException e) {
-      throw new ModelFormatException(file, "not a tokenizer.json: " + firstLine(e), e);
+      throw new UncheckedIOException(e);
     }
     return new TokenTable(
         Arrays.copyOf(reader.tokens, reader.size),
@@ -41,10 +57,6 @@ final class TokenizerJson {
         reader.special,
         reader.spelling,
         reader.stripsSpace);
-  }
-
-  private static String firstLine(IOException e) {
-    return e.getMessage().lines().findFirst().orElse("");
   }
 
   private void read(JsonParser parser) throws IOException {
@@ -55,6 +67,9 @@ final class TokenizerJson {
       switch (field) {
         case "added_tokens" -> readAddedTokens(parser.readValueAsTree());
         case "decoder" -> readDecoder(parser.readValueAsTree());
+        case "normalizer" -> pipeline.checkNormalizer(parser.readValueAsTree());
+        case "pre_tokenizer" -> pipeline.checkPreTokenizer(parser.readValueAsTree());
+        case "post_processor" -> pipeline.checkPostProcessor(parser.readValueAsTree());
         case "model" -> readModel(parser);
         default -> parser.skipChildren();
       }
@@ -74,24 +89,26 @@ final class TokenizerJson {
   }
 
   private void readModel(JsonParser parser) throws IOException {
+    ObjectNode rest = MAPPER.createObjectNode();
     while (parser.nextToken() == JsonToken.FIELD_NAME) {
-      boolean vocabulary = parser.currentName().equals("vocab");
+      String field = parser.currentName();
       parser.nextToken();
-      if (vocabulary && parser.currentToken() == JsonToken.START_OBJECT) {
-        while (parser.nextToken() == JsonToken.FIELD_NAME) {
-          String token = parser.currentName();
-          parser.nextToken();
-          put(parser.getLongValue(), token);
+      switch (field) {
+        case "vocab" -> {
+          while (parser.nextToken() == JsonToken.FIELD_NAME) {
+            String token = parser.currentName();
+            parser.nextToken();
+            put(parser.getLongValue(), token);
+          }
         }
-      } else if (vocabulary) {
-        // Unigram: [token, score] in the order of the ids.
-        int id = 0;
-        for (JsonNode entry : parser.<JsonNode>readValueAsTree()) {
-          put(id++, entry.path(0).asText());
-        }
-      } else {
-        parser.skipChildren();
+        case "merges" -> parser.skipChildren();
+        default -> rest.set(field, parser.readValueAsTree());
       }
+    }
+    pipeline.checkModel(rest);
+    String unknown = rest.path("unk_token").asText("");
+    if (!unknown.isEmpty() && !Arrays.asList(tokens).contains(unknown)) {
+      throw unsupported("unk_token " + ModelFormatException.quote(unknown) + " outside the tokens");
     }
   }
 

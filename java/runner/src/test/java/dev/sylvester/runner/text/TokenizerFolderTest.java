@@ -3,6 +3,8 @@ package dev.sylvester.runner.text;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.sylvester.runner.format.ModelFormatException;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -80,20 +82,44 @@ class TokenizerFolderTest {
     }
   }
 
+  /** What the native library would end the process over must not reach it. */
   @ParameterizedTest
   @CsvSource(
       delimiter = ';',
+      quoteCharacter = '`',
       value = {
-        "{; tokenizer refused",
-        "[]; tokenizer refused",
-        "{\"model\":{\"type\":\"BPE\",\"vocab\":{},\"merges\":[]}}; a missing decoder is not supported",
-        "{\"decoder\":{\"type\":\"CTC\",\"pad_token\":\"\",\"word_delimiter_token\":\"\",\"cleanup\":true},"
-            + "\"model\":{\"type\":\"BPE\",\"vocab\":{},\"merges\":[]}}; decoder 'CTC' is not supported",
-        "{\"decoder\":{\"type\":\"Fuse\"},\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":4294967295},"
-            + "\"merges\":[]}}; token 'a'"
+        "normalizer; {'type': 'Precompiled', 'precompiled_charsmap': 'AAAA'}; normalizer",
+        "normalizer; {'type': 'Replace', 'pattern': {'Regex': ''}, 'content': 'x'}; normalizer",
+        "normalizer; {'type': 'Sequence', 'normalizers': [{'type': 'Nmt'}]}; normalizer",
+        "pre_tokenizer; {'type': 'Split', 'pattern': {'Regex': '(a+)+b'}}; pre-tokenizer",
+        "pre_tokenizer; {'type': 'Sequence', 'pretokenizers': [{}]}; pre-tokenizer",
+        "post_processor; {'type': 'TemplateProcessing', 'special_tokens': {},"
+            + " 'single': [{'SpecialToken': {'id': 'x'}}]}; post-processor",
+        "post_processor; {'type': 'TemplateProcessing', 'single': [{'Sequence': {'id': 'B'}}]};"
+            + " post-processor",
+        "model; {'type': 'Unigram', 'vocab': [['a', 0]]}; model",
+        "model; {'type': 'WordPiece', 'vocab': {}}; model",
+        "model; {'type': 'BPE', 'vocab': {}, 'continuing_subword_prefix': '##'}; model",
+        "model; {'type': 'BPE', 'vocab': {}, 'end_of_word_suffix': '##'}; model",
+        "model; {'type': 'BPE', 'vocab': {}, 'dropout': 0.5}; model",
+        "model; {'type': 'BPE', 'vocab': {'a': 0}, 'unk_token': 'b'}; unk_token 'b'",
+        "model; {'type': 'BPE', 'vocab': {'a': 4294967295}}; token 'a' has id 4294967295",
+        "model; {'type': 'BPE', 'vocab': {'a': -1}}; token 'a' has id -1",
+        "model; {'type': 'BPE', 'vocab': {'a': 0}, 'merges': ['a']}; tokenizer refused",
+        "decoder; {'type': 'CTC'}; decoder 'CTC'",
+        "decoder; null; decoder ''",
+        "decoder; {'type': 'Metaspace', 'replacement': '_'}; replacement '_'",
+        "version; [; is not the JSON of a tokenizer at line 1",
       })
-  void refusesATokenizerItCannotDecodeWith(String json, String message) throws IOException {
-    write("tokenizer.json", json);
+  void refusesPartsItDoesNotKnow(String part, String json, String message) throws IOException {
+    ObjectMapper mapper = new ObjectMapper();
+    ObjectNode tokenizer = (ObjectNode) mapper.readTree(folder.resolve("tokenizer.json").toFile());
+    tokenizer.set(part, null);
+    write(
+        "tokenizer.json",
+        tokenizer
+            .toString()
+            .replace("\"" + part + "\":null", "\"" + part + "\":" + json.replace('\'', '"')));
     assertRefused("tokenizer.json", message);
   }
 

@@ -109,6 +109,16 @@ class TokenizerTest {
   }
 
   @Test
+  void refusesATextTooLongForTheLibrary() {
+    try (Tokenizer tokenizer = TokenizerGolden.fromGguf("llama-bpe")) {
+      String blanks = " ".repeat(Tokenizer.MOST_CHARACTERS + 1);
+      assertThatIllegalArgumentException()
+          .isThrownBy(() -> tokenizer.encode(blanks, false))
+          .withMessageContaining("4,194,305 characters");
+    }
+  }
+
+  @Test
   void threadsShareATokenizerUntilItIsClosed() throws Exception {
     List<String> texts = TokenizerGolden.texts();
     Tokenizer tokenizer = TokenizerGolden.fromGguf("llama-bpe");
