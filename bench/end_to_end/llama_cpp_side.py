@@ -67,12 +67,14 @@ class Engine:
         return time.perf_counter() - start
 
     def describe(self, arguments):
+        base = os.environ.get("LLAMA_CPP_LIB_PATH") or os.path.join(os.path.dirname(api.__file__), "lib")
         return {
             "engine": "llama.cpp",
             "binding": f"llama-cpp-python {api.__version__}",
             "threads": arguments.threads,
             "flash_attention": arguments.flash_attention,
             "model": os.path.basename(arguments.model),
+            "blas": os.path.exists(os.path.join(base, "libggml-blas.so")),
             "tier": api.llama_print_system_info().decode().strip(" |"),
         }
 
