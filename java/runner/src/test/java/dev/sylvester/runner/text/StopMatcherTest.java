@@ -6,15 +6,15 @@ import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException
 import java.util.List;
 import net.jqwik.api.Arbitraries;
 import net.jqwik.api.Arbitrary;
+import net.jqwik.api.Example;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.From;
 import net.jqwik.api.Property;
 import net.jqwik.api.Provide;
 import net.jqwik.api.constraints.Size;
-import org.junit.jupiter.api.Test;
 
 class StopMatcherTest {
-  @Test
+  @Example
   void holdsBackWhatMayBeginAStopString() {
     StopMatcher stops = new StopMatcher(List.of("\nUser:", "</s>"));
     assertThat(stops.add("Hello")).isEqualTo("Hello");
@@ -29,14 +29,14 @@ class StopMatcherTest {
     assertThat(stops.finish()).isEmpty();
   }
 
-  @Test
+  @Example
   void handsOutWhatWasHeldWhenNoMoreComes() {
     StopMatcher stops = new StopMatcher(List.of("END"));
     assertThat(stops.add("the EN")).isEqualTo("the ");
     assertThat(stops.finish()).isEqualTo("EN");
   }
 
-  @Test
+  @Example
   void theStopStringThatEndsFirstWinsThenTheLongest() {
     StopMatcher stops = new StopMatcher(List.of("abcd", "bc"));
     assertThat(stops.add("xabcd")).isEqualTo("xa");
@@ -46,7 +46,7 @@ class StopMatcherTest {
     assertThat(stops.match()).contains("bc");
   }
 
-  @Test
+  @Example
   void withoutStopStringsNothingWaits() {
     assertThat(new StopMatcher(List.of()).add("abc")).isEqualTo("abc");
     assertThatIllegalArgumentException().isThrownBy(() -> new StopMatcher(List.of("a", "")));

@@ -8,11 +8,11 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.util.Arrays;
 import java.util.List;
+import net.jqwik.api.Example;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.constraints.IntRange;
 import net.jqwik.api.constraints.Size;
-import org.junit.jupiter.api.Test;
 
 class TokenStreamTest {
   private static final Tokenizer BYTES = TokenizerGolden.fromGguf("smollm");
@@ -80,7 +80,7 @@ class TokenStreamTest {
     }
   }
 
-  @Test
+  @Example
   void charactersWaitForTheirLastByte() {
     TokenStream stream = BYTES.stream();
     int[] ids = BYTES.encode("\ud83e\udd5d", false);
@@ -95,7 +95,7 @@ class TokenStreamTest {
     assertThat(stream.add(BYTES.encode("x", false)[0])).isEqualTo("x");
   }
 
-  @Test
+  @Example
   void continuationKeepsTheSpaceThatATextDrops() {
     int[] ids = PIECES.encode("the end", false);
     assertThat(PIECES.decode(ids, true)).isEqualTo("the end");
