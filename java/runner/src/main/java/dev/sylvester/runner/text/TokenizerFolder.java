@@ -1,7 +1,6 @@
 package dev.sylvester.runner.text;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.MissingNode;
 import dev.sylvester.runner.format.ModelFormatException;
 import java.io.IOException;
@@ -87,7 +86,7 @@ final class TokenizerFolder {
       return MissingNode.getInstance();
     }
     try {
-      return new ObjectMapper().readTree(text.get());
+      return TokenizerJson.MAPPER.readTree(text.get());
     } catch (IOException e) {
       throw new ModelFormatException(file, "is not JSON", e);
     }

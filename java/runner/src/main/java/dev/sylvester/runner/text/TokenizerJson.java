@@ -23,7 +23,7 @@ import java.util.BitSet;
 final class TokenizerJson {
   // Far above any vocabulary; a hostile id must not fill the heap.
   private static final int MOST_TOKENS = 1 << 22;
-  private static final ObjectMapper MAPPER =
+  static final ObjectMapper MAPPER =
       new ObjectMapper().enable(DeserializationFeature.FAIL_ON_READING_DUP_TREE_KEY);
 
   private final Path file;
