@@ -9,6 +9,7 @@
 #include <cstring>
 #include <limits>
 
+#include "hwy/cache_control.h"
 #include "hwy/contrib/math/math-inl.h"
 #include "hwy/highway.h"
 #include "native/cpu/nn/attention.h"
@@ -26,7 +27,7 @@ static_assert(kTileTokens == kVirtualLanes);
 
 // Registers for sums, beside those for operands; and pairs that share a loaded key or value.
 #if HWY_TARGET == HWY_AVX3
-constexpr int kSumVectors = 24, kRegisterPairs = 8;
+constexpr int kSumVectors = 24, kRegisterPairs = 6;
 #elif HWY_TARGET == HWY_AVX2
 constexpr int kSumVectors = 12, kRegisterPairs = 6;
 #elif HWY_TARGET == HWY_SSE4
@@ -36,6 +37,12 @@ constexpr int kSumVectors = 24, kRegisterPairs = 6;
 #endif
 static_assert(kTilePairs % kRegisterPairs == 0);
 
+// Values are summed run by run: a long head_dim does not fit into registers and passes over a run several times, which
+// then has to be in the first cache.
+constexpr int64_t kRunTokens = 32;
+// How far in front values are fetched; keys are a group of tiles in front.
+constexpr int64_t kFetchBytes = 4096;
+
 // The largest power of two up to `most` that leaves the sums of kPairs pairs in registers.
 constexpr int VectorsInRegisters(int pairs, int vectors_each, int most) {
   int n = most;
@@ -44,17 +51,22 @@ constexpr int VectorsInRegisters(int pairs, int vectors_each, int most) {
 }
 
 // c[p][v] (+)= sum_k a[k][v] b[k][p], each sum a chain of fused multiply-adds in ascending k. Vectors v lie side by
-// side in c and, in groups of kGroup, in a.
+// side in c and, in groups of kGroup, in a. Meanwhile fetches as many bytes from `ahead`, without which a cache that is
+// in no cache would come at half the speed: the parts that lie together are too short for the processor to foresee the
+// next.
 template <int kPairs, int kVectors, int kGroup, int kStepB, int kPairStepB, bool kAdd, class D, typename T>
 HWY_INLINE void OuterProducts(D d, const T* HWY_RESTRICT a, int64_t step_a, int64_t group_step_a,
-                              const float* HWY_RESTRICT b, int64_t n, float* HWY_RESTRICT c, int64_t pair_step_c) {
+                              const float* HWY_RESTRICT b, int64_t n, float* HWY_RESTRICT c, int64_t pair_step_c,
+                              const uint8_t* ahead, int64_t step_ahead) {
   using V = hn::Vec<D>;
   const int64_t N = hn::MaxLanes(d);
+  constexpr int kLines = (kVectors * static_cast<int>(hn::MaxLanes(D()) * sizeof(T)) + 63) / 64;
   V sum[kPairs][kVectors];
   for (int p = 0; p < kPairs; ++p) {
     for (int v = 0; v < kVectors; ++v) sum[p][v] = kAdd ? hn::LoadU(d, c + p * pair_step_c + v * N) : hn::Zero(d);
   }
-  for (int64_t k = 0; k < n; ++k) {
+  for (int64_t k = 0; k < n; ++k, ahead += step_ahead) {
+    for (int line = 0; line < kLines; ++line) hwy::Prefetch(ahead + line * 64);
     // The shorter side stays in registers while the other one passes.
     if constexpr (kPairs < kVectors) {
       V weight[kPairs];
@@ -78,46 +90,64 @@ HWY_INLINE void OuterProducts(D d, const T* HWY_RESTRICT a, int64_t step_a, int6
   }
 }
 
-// scores[p][j] = q[p] . K[j] for the keys of tiles [tiles.begin, tiles.end). q: [dimension][kRegisterPairs].
+template <typename T>
+HWY_INLINE const uint8_t* ByteAddress(const T* p) {
+  return reinterpret_cast<const uint8_t*>(p);
+}
+
+// scores[p][j] = q[p] . K[j] for kTiles tiles of keys.
+template <int kPairs, int kTiles, typename T>
+HWY_INLINE void ScoreTiles(const T* keys, int64_t head_dim, const float* q, float* scores) {
+  const int64_t tile_step = head_dim * kTileTokens;
+  OuterProducts<kPairs, kTiles * kVirtualVectors, kVirtualVectors, kRegisterPairs, 1, false>(
+      DVirtual(), keys, kTileTokens, tile_step, q, head_dim, scores, kBlockTokens,
+      ByteAddress(keys + kTiles * tile_step), kTiles * kTileTokens * static_cast<int64_t>(sizeof(T)));
+}
+
+// The same for tiles [tiles.begin, tiles.end) of a block. q: [dimension][kRegisterPairs].
 template <int kPairs, typename T>
 HWY_INLINE void Scores(const T* keys, Range tiles, int64_t head_dim, const float* q, float* scores) {
-  const DVirtual d;
   constexpr int kTiles = VectorsInRegisters(kPairs, kVirtualVectors, 4);
-  const int64_t tile_step = head_dim * kTileTokens;
   int64_t tile = tiles.begin;
   for (; tile + kTiles <= tiles.end; tile += kTiles) {
-    OuterProducts<kPairs, kTiles * kVirtualVectors, kVirtualVectors, kRegisterPairs, 1, false>(
-        d, keys + tile * tile_step, kTileTokens, tile_step, q, head_dim, scores + tile * kTileTokens, kBlockTokens);
+    ScoreTiles<kPairs, kTiles>(keys + tile * kTileTokens * head_dim, head_dim, q, scores + tile * kTileTokens);
   }
   for (; tile < tiles.end; ++tile) {
-    OuterProducts<kPairs, kVirtualVectors, kVirtualVectors, kRegisterPairs, 1, false>(
-        d, keys + tile * tile_step, kTileTokens, 0, q, head_dim, scores + tile * kTileTokens, kBlockTokens);
+    ScoreTiles<kPairs, 1>(keys + tile * kTileTokens * head_dim, head_dim, q, scores + tile * kTileTokens);
   }
+}
+
+// sums[p] += sum_j weights[p][j] V[j] over n keys, for as many of the dimensions from `dim` as fill kVectors vectors.
+// Returns the next dimension.
+template <int kPairs, int kVectors, class D, typename T>
+HWY_INLINE int64_t AddRun(D d, const T* values, int64_t n, int64_t head_dim, int64_t dim, const float* weights,
+                          float* sums, int64_t sum_step) {
+  if constexpr (kVectors <= VectorsInRegisters(kPairs, 1, 8)) {
+    constexpr int64_t kDims = kVectors * hn::MaxLanes(D());
+    for (; dim + kDims <= head_dim; dim += kDims) {
+      OuterProducts<kPairs, kVectors, kVectors, 1, kBlockTokens, true>(
+          d, values + dim, head_dim, 0, weights, n, sums + dim, sum_step, ByteAddress(values + dim) + kFetchBytes,
+          head_dim * static_cast<int64_t>(sizeof(T)));
+    }
+  }
+  return dim;
 }
 
 // sums[p] += sum_j weights[p][j] V[j] over the given keys.
 template <int kPairs, typename T>
 HWY_INLINE void AddValues(const T* values, Range keys, int64_t head_dim, const float* weights, float* sums,
                           int64_t sum_step) {
-  if (keys.IsEmpty()) return;
-  values += keys.begin * head_dim;
-  weights += keys.begin;
-  const int64_t n = keys.end - keys.begin;
   const DVirtual d;
   const hn::CappedTag<float, 8> d8;  // head_dim is a multiple of 8
-  constexpr int kVectors = VectorsInRegisters(kPairs, 1, 8);
-  int64_t i = 0;
-  for (; i + kVectors * kRealLanes <= head_dim; i += kVectors * kRealLanes) {
-    OuterProducts<kPairs, kVectors, kVectors, 1, kBlockTokens, true>(d, values + i, head_dim, 0, weights, n, sums + i,
-                                                                     sum_step);
-  }
-  for (; i + kRealLanes <= head_dim; i += kRealLanes) {
-    OuterProducts<kPairs, 1, 1, 1, kBlockTokens, true>(d, values + i, head_dim, 0, weights, n, sums + i, sum_step);
-  }
-  if constexpr (kRealLanes > 8) {
-    if (i < head_dim) {
-      OuterProducts<kPairs, 1, 1, 1, kBlockTokens, true>(d8, values + i, head_dim, 0, weights, n, sums + i, sum_step);
-    }
+  for (int64_t begin = keys.begin; begin < keys.end; begin += kRunTokens) {
+    const int64_t n = std::min(kRunTokens, keys.end - begin);
+    const T* run = values + begin * head_dim;
+    int64_t dim = 0;
+    dim = AddRun<kPairs, 8>(d, run, n, head_dim, dim, weights + begin, sums, sum_step);
+    dim = AddRun<kPairs, 4>(d, run, n, head_dim, dim, weights + begin, sums, sum_step);
+    dim = AddRun<kPairs, 2>(d, run, n, head_dim, dim, weights + begin, sums, sum_step);
+    dim = AddRun<kPairs, 1>(d, run, n, head_dim, dim, weights + begin, sums, sum_step);
+    AddRun<kPairs, 1>(d8, run, n, head_dim, dim, weights + begin, sums, sum_step);
   }
 }
 
@@ -141,7 +171,7 @@ HWY_INLINE Partial Softmax(Range keys, float soft_cap, float* HWY_RESTRICT score
   for (int64_t j = begin; j < end; j += kTileTokens) {
     for (int64_t v = 0; v < kVirtualVectors; ++v) {
       float* p = scores + j + v * kRealLanes;
-      const VVirtual weight = ExpF32(d, hn::Sub(hn::LoadU(d, p), max));
+      const VVirtual weight = ExpNonPositiveF32(d, hn::Sub(hn::LoadU(d, p), max));
       hn::StoreU(weight, d, p);
       total[v] = hn::Add(total[v], weight);
     }
@@ -256,7 +286,7 @@ HWY_INLINE void Merge(const float* sum, const Partial& partial, int64_t head_dim
   // The larger maximum stays: its factor is 1.
   const hn::CappedTag<float, 8> d;
   const bool grows = partial.max > merged->max;
-  const auto factor = ExpF32(d, hn::Set(d, grows ? merged->max - partial.max : partial.max - merged->max));
+  const auto factor = ExpNonPositiveF32(d, hn::Set(d, grows ? merged->max - partial.max : partial.max - merged->max));
   const auto one = hn::Set(d, 1.0f);
   const auto old_factor = grows ? factor : one, new_factor = grows ? one : factor;
   for (int64_t i = 0; i < head_dim; i += hn::MaxLanes(d)) {
