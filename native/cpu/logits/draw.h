@@ -1,8 +1,10 @@
-// What a draw works on.
+// Gumbel-max draws: the token with the largest z + noise, step 7 of sylvester/logits.h. Ties go to the smaller id.
 #ifndef SYLVESTER_NATIVE_CPU_LOGITS_DRAW_H_
 #define SYLVESTER_NATIVE_CPU_LOGITS_DRAW_H_
 
 #include <cstdint>
+
+#include "native/cpu/logits/row.h"
 
 namespace sylvester {
 
@@ -13,15 +15,11 @@ struct NoiseKey {
   uint32_t purpose;
 };
 
-struct Candidate {
-  float logit;
-  int32_t token;
-};
+// Of a whole row, whose largest logit is scale.max and finite. NaN never wins.
+int32_t DrawFromRow(const NoiseKey& key, const float* logits, int64_t cols, const Scale& scale);
 
-// The more probable first; ties in the order of ids.
-inline bool MoreProbable(const Candidate& a, const Candidate& b) {
-  return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;
-}
+// Of count tokens in any order; at least one z is finite. Returns the index.
+int64_t DrawFromList(const NoiseKey& key, const float* z, const int32_t* ids, int64_t count);
 
 }  // namespace sylvester
 

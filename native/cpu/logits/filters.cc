@@ -2,102 +2,193 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
+#include <functional>
 
+#include "native/common/half.h"
+#include "native/common/tier.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "native/cpu/logits/filters.cc"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+#include "native/cpu/logits/row-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace sylvester {
+namespace HWY_NAMESPACE {
+
+// The largest of every `size` logits (in an order of no importance), and what is left over at the end, one by one.
+int64_t GroupMaxima(const float* x, int64_t cols, int64_t size, float* maxima) {
+  const hn::CappedTag<float, kListPadding> d;
+  const int64_t N = hn::MaxLanes(d);
+  const auto lowest = hn::Set(d, -std::numeric_limits<float>::infinity());
+  int64_t count = 0, i = 0;
+  for (; i + size * N <= cols; i += size * N, count += N) {
+    auto max = lowest;
+    for (int64_t j = 0; j < size; ++j) max = Larger(d, max, hn::LoadU(d, x + i + j * N));
+    hn::StoreU(max, d, maxima + count);
+  }
+  for (; i < cols; ++i) maxima[count++] = std::isnan(x[i]) ? -std::numeric_limits<float>::infinity() : x[i];
+  return count;
+}
+
+// Tokens with z >= threshold, in the order of ids. z and ids: room for kListPadding more.
+int64_t AtLeast(const float* x, int64_t cols, const Scale& scale, float threshold, float* z, int32_t* ids) {
+  const hn::CappedTag<float, kListPadding> d;
+  const hn::RebindToSigned<decltype(d)> di;
+  const int64_t N = hn::MaxLanes(d);
+  const auto max = hn::Set(d, scale.max), factor = hn::Set(d, scale.inv_temperature), least = hn::Set(d, threshold);
+  int64_t count = 0, i = 0;
+  for (; i + N <= cols; i += N) {
+    const auto value = hn::Mul(hn::Sub(hn::LoadU(d, x + i), max), factor);
+    const auto mask = hn::Ge(value, least);
+    if (hn::AllFalse(d, mask)) continue;
+    // Not CompressStore, which is microcode on some processors.
+    hn::StoreU(hn::Compress(value, mask), d, z + count);
+    hn::StoreU(hn::Compress(hn::Iota(di, static_cast<int32_t>(i)), hn::RebindMask(di, mask)), di, ids + count);
+    count += static_cast<int64_t>(hn::CountTrue(d, mask));
+  }
+  for (; i < cols; ++i) {
+    z[count] = (x[i] - scale.max) * scale.inv_temperature;
+    ids[count] = static_cast<int32_t>(i);
+    count += z[count] >= threshold;
+  }
+  return count;
+}
+
+// z to exp(z).
+void Exponentials(float* z, int64_t count) {
+  const hn::ScalableTag<float> d;
+  const hn::CappedTag<float, 1> d1;
+  const int64_t N = hn::MaxLanes(d);
+  int64_t i = 0;
+  for (; i + N <= count; i += N) hn::StoreU(ExpNonPositiveF32(d, hn::LoadU(d, z + i)), d, z + i);
+  for (; i < count; ++i) hn::StoreU(ExpNonPositiveF32(d1, hn::LoadU(d1, z + i)), d1, z + i);
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace sylvester
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
 namespace sylvester {
 namespace {
 
-// A heap with the least probable candidate in front: one pass, and few insertions once it is full.
-int64_t TopK(const float* logits, int64_t cols, int64_t k, Candidate* candidates) {
-  int64_t count = 0;
-  for (int64_t i = 0; i < cols; ++i) {
-    if (count == k) {
-      if (!(logits[i] > candidates[0].logit)) continue;  // ties stay with smaller ids
-      std::pop_heap(candidates, candidates + count--, MoreProbable);
-    }
-    candidates[count++] = {logits[i], static_cast<int32_t>(i)};
-    std::push_heap(candidates, candidates + count, MoreProbable);
-  }
-  return count;
+constexpr int64_t (*kGroupMaxima[kTierCount])(const float*, int64_t, int64_t, float*) = SYL_TIERS(GroupMaxima);
+constexpr int64_t (*kAtLeast[kTierCount])(const float*, int64_t, const Scale&, float, float*,
+                                          int32_t*) = SYL_TIERS(AtLeast);
+constexpr void (*kExponentials[kTierCount])(float*, int64_t) = SYL_TIERS(Exponentials);
+
+constexpr Scale kAsTheyAre{0, 1};
+
+// A number that is larger for a larger value and, among equals, for a smaller id. No NaN.
+uint64_t KeyOf(float value, int32_t id) {
+  const uint32_t bits = BitsOf(value + 0.0f);  // no -0
+  const uint32_t ordered = bits >> 31 != 0 ? ~bits : bits | 0x80000000;
+  return static_cast<uint64_t>(ordered) << 32 | ~static_cast<uint32_t>(id);
 }
 
-// All tokens with logit >= threshold, in the order of ids.
-int64_t AtLeast(const float* logits, int64_t cols, float threshold, Candidate* candidates) {
-  int64_t count = 0;
-  for (int64_t i = 0; i < cols; ++i) {
-    candidates[count] = {logits[i], static_cast<int32_t>(i)};
-    count += logits[i] >= threshold;
-  }
-  return count;
+float ValueOf(uint64_t key) {
+  const auto ordered = static_cast<uint32_t>(key >> 32);
+  return FloatFromBits(ordered >> 31 != 0 ? ordered & 0x7fffffff : ~ordered);
 }
 
-double MassOf(const Candidate* candidates, int64_t count, float max) {
-  double mass = 0;
-  for (int64_t i = 0; i < count; ++i) mass += std::exp(static_cast<double>(candidates[i].logit) - max);
-  return mass;
+int32_t IdOf(uint64_t key) { return static_cast<int32_t>(~static_cast<uint32_t>(key)); }
+
+void ToKeys(TokenList* list) {
+  for (int64_t i = 0; i < list->count; ++i) list->keys[i] = KeyOf(list->z[i], list->ids[i]);
 }
 
-double MassOfRow(const float* logits, int64_t cols, float max) {
-  double mass = 0;
-  for (int64_t i = 0; i < cols; ++i) mass += std::exp(static_cast<double>(logits[i]) - max);
-  return mass;
-}
-
-// Sorts candidates and drops those behind the first ones that together reach the share top_p of total.
-int64_t Nucleus(Candidate* candidates, int64_t count, float max, double top_p, double total) {
-  std::sort(candidates, candidates + count, MoreProbable);
-  double mass = 0;
+void FromKeys(TokenList* list, int64_t count) {
   for (int64_t i = 0; i < count; ++i) {
-    mass += std::exp(static_cast<double>(candidates[i].logit) - max);
-    if (mass >= top_p * total) return i + 1;
+    list->z[i] = ValueOf(list->keys[i]);
+    list->ids[i] = IdOf(list->keys[i]);
   }
-  return count;
+  list->count = count;
 }
 
-// Top-p over a whole row: sorting all of it would cost more than the rest of the sampler, so that only tokens near the
-// maximum are taken, more of them until their mass is enough.
-int64_t NucleusOfRow(const float* logits, int64_t cols, float max, double top_p, Candidate* candidates) {
-  const double total = MassOfRow(logits, cols, max);
-  int64_t count = 0;
-  for (float width = 4;; width *= 2) {
-    count = AtLeast(logits, cols, max - width, candidates);
-    if (MassOf(candidates, count, max) >= top_p * total || width > 1e4f) break;
+// The k-th largest of the maxima of groups is a bound that k logits reach, and with many more groups than k hardly
+// more do.
+void TopK(const float* logits, int64_t cols, int64_t k, TokenList* list) {
+  constexpr int64_t kGroupsPerToken = 8, kLeastGroups = 256;
+  auto* maxima = reinterpret_cast<float*>(list->keys);
+  const int64_t size = std::max<int64_t>(1, cols / std::max(kLeastGroups, k * kGroupsPerToken));
+  const int64_t groups = kGroupMaxima[CurrentTier()](logits, cols, size, maxima);
+  std::nth_element(maxima, maxima + k - 1, maxima + groups, std::greater<>());
+  list->count = kAtLeast[CurrentTier()](logits, cols, kAsTheyAre, maxima[k - 1], list->z, list->ids);
+  if (list->count <= k) return;  // fewer where logits are NaN
+  ToKeys(list);
+  std::nth_element(list->keys, list->keys + k, list->keys + list->count, std::greater<>());
+  FromKeys(list, k);
+}
+
+// Keeps the most probable tokens of the list that together reach `mass`. They are sorted in growing portions: seldom
+// are more than a few needed.
+void KeepMass(TokenList* list, double mass) {
+  ToKeys(list);
+  uint64_t* const end = list->keys + list->count;
+  int64_t portion = 64, kept = 0;
+  for (uint64_t* keys = list->keys; keys != end; portion *= 4) {
+    uint64_t* const next = keys + std::min<int64_t>(portion, end - keys);
+    if (next != end) std::nth_element(keys, next, end, std::greater<>());
+    std::sort(keys, next, std::greater<>());
+    const int64_t first = keys - list->keys;
+    for (; keys != next; ++keys) list->z[keys - list->keys] = ValueOf(*keys);
+    kExponentials[CurrentTier()](list->z + first, next - list->keys - first);
+    for (; kept < next - list->keys && mass > 0; ++kept) mass -= list->z[kept];
+    if (mass <= 0) break;
   }
-  return Nucleus(candidates, count, max, top_p, total);
+  FromKeys(list, kept);
+}
+
+// Sorting a whole row would cost more than the rest of the sampler: tokens near the maximum are taken, more of them
+// until their mass is enough.
+void TopPOfRow(const float* logits, int64_t cols, const Scale& scale, double top_p, TokenList* list) {
+  constexpr float kWidest = 88;  // beyond, exp(z) is 0
+  const double mass = top_p * MassOfRow(logits, cols, scale);
+  for (float width = 4; width < 2 * kWidest; width *= 2) {
+    list->count = kAtLeast[CurrentTier()](logits, cols, scale, -width, list->z, list->ids);
+    if (MassOfRow(list->z, list->count, kAsTheyAre) >= mass) break;
+  }
+  KeepMass(list, mass);
 }
 
 }  // namespace
 
-void ApplyPenalties(const syl_sampler& sampler, int32_t* ids, int64_t count, float* logits) {
-  std::sort(ids, ids + count);
-  for (int64_t i = 0; i < count;) {
-    int64_t end = i;
-    while (end < count && ids[end] == ids[i]) ++end;
-    float& logit = logits[ids[i]];
+void ApplyPenalties(const syl_sampler& sampler, const int32_t* history, int64_t history_count, int32_t* counts,
+                    float* logits) {
+  for (int64_t i = 0; i < history_count; ++i) counts[history[i]] = 0;
+  for (int64_t i = 0; i < history_count; ++i) ++counts[history[i]];
+  for (int64_t i = 0; i < history_count; ++i) {
+    int32_t& count = counts[history[i]];
+    if (count == 0) continue;  // done
+    float& logit = logits[history[i]];
     logit = logit > 0 ? logit / sampler.repetition_penalty : logit * sampler.repetition_penalty;
-    logit -= sampler.presence_penalty + static_cast<float>(end - i) * sampler.frequency_penalty;
-    i = end;
+    logit -= sampler.presence_penalty + static_cast<float>(count) * sampler.frequency_penalty;
+    count = 0;
   }
 }
 
-int64_t SelectCandidates(const syl_sampler& sampler, const float* logits, int64_t cols, float max,
-                         Candidate* candidates) {
-  int64_t count;
+void SelectTokens(const syl_sampler& sampler, const float* logits, int64_t cols, const Scale& scale, TokenList* list) {
+  const auto least = static_cast<float>(std::log(static_cast<double>(sampler.min_p)));
   if (sampler.top_k > 0 && sampler.top_k < cols) {
-    count = TopK(logits, cols, sampler.top_k, candidates);
-    const double total = MassOf(candidates, count, max);
-    count = Nucleus(candidates, count, max, sampler.top_p, total);
+    TopK(logits, cols, sampler.top_k, list);
+    for (int64_t i = 0; i < list->count; ++i) list->z[i] = (list->z[i] - scale.max) * scale.inv_temperature;
+    if (sampler.top_p < 1) KeepMass(list, sampler.top_p * MassOfRow(list->z, list->count, kAsTheyAre));
   } else if (sampler.top_p < 1) {
-    count = NucleusOfRow(logits, cols, max, sampler.top_p, candidates);
+    TopPOfRow(logits, cols, scale, sampler.top_p, list);
   } else {
-    const double threshold = max + std::log(static_cast<double>(sampler.min_p));
-    // One step down, so that the exact comparison below decides.
-    count = AtLeast(logits, cols,
-                    std::nextafter(static_cast<float>(threshold), -std::numeric_limits<float>::infinity()), candidates);
-    std::sort(candidates, candidates + count, MoreProbable);
+    list->count = kAtLeast[CurrentTier()](logits, cols, scale, least, list->z, list->ids);
+    return;
   }
-  while (count > 1 && std::exp(static_cast<double>(candidates[count - 1].logit) - max) < sampler.min_p) --count;
-  return count;
+  int64_t kept = 0;
+  for (int64_t i = 0; i < list->count; ++i) {
+    if (!(list->z[i] >= least)) continue;
+    list->z[kept] = list->z[i];
+    list->ids[kept++] = list->ids[i];
+  }
+  list->count = kept;
 }
 
 }  // namespace sylvester
+#endif

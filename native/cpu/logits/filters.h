@@ -1,24 +1,34 @@
-// The sampler's filters, steps 1 to 6 of sylvester/logits.h.
+// The sampler's steps 2 to 6, see sylvester/logits.h.
 #ifndef SYLVESTER_NATIVE_CPU_LOGITS_FILTERS_H_
 #define SYLVESTER_NATIVE_CPU_LOGITS_FILTERS_H_
 
 #include <sylvester/logits.h>
 
-#include "native/cpu/logits/draw.h"
+#include "native/cpu/logits/row.h"
 
 namespace sylvester {
 
-// Step 2 on logits; sorts ids.
-void ApplyPenalties(const syl_sampler& sampler, int32_t* ids, int64_t count, float* logits);
+// Floats that filters may write behind the end of z and ids.
+constexpr int64_t kListPadding = 16;
 
-// Steps 4 to 6: fills candidates (room for cols) with the tokens that remain, most probable first, and returns their
-// number. max: largest of the logits.
-int64_t SelectCandidates(const syl_sampler& sampler, const float* logits, int64_t cols, float max,
-                         Candidate* candidates);
+// Tokens that remain, in any order.
+struct TokenList {
+  int64_t count;
+  float* z;        // room for cols + kListPadding
+  int32_t* ids;    // the same
+  uint64_t* keys;  // scratch: cols
+};
+
+// Step 2. counts: scratch, cols.
+void ApplyPenalties(const syl_sampler& sampler, const int32_t* history, int64_t history_count, int32_t* counts,
+                    float* logits);
 
 inline bool HasFilters(const syl_sampler& s, int64_t cols) {
   return (s.top_k > 0 && s.top_k < cols) || s.top_p < 1 || s.min_p > 0;
 }
+
+// Steps 3 to 6, at least one of which is on. scale.max: the largest logit, finite.
+void SelectTokens(const syl_sampler& sampler, const float* logits, int64_t cols, const Scale& scale, TokenList* list);
 
 }  // namespace sylvester
 

@@ -1,46 +1,34 @@
 #include <sylvester/logits.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
 
 #include "native/common/status.h"
-#include "native/common/tier.h"
 #include "native/cpu/logits/draw.h"
 #include "native/cpu/logits/filters.h"
-#include "native/cpu/logits/stats.h"
+#include "native/cpu/logits/row.h"
 
-#undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "native/cpu/logits/sample.cc"
-#include "hwy/foreach_target.h"
-#include "hwy/highway.h"
-#include "native/cpu/logits/gumbel-inl.h"
-
-#if HWY_ONCE
 namespace sylvester {
 namespace {
 
 constexpr uint32_t kSamplePurpose = 0;
 
-constexpr void (*kDrawFromRow[kTierCount])(const NoiseKey&, const float*, int64_t, int32_t*) = SYL_TIERS(DrawFromRow);
-constexpr void (*kDrawFromCandidates[kTierCount])(const NoiseKey&, const Candidate*, int64_t,
-                                                  int32_t*) = SYL_TIERS(DrawFromCandidates);
-
-// Workspace: candidates, then the changed logits, then a copy of the history.
+// Workspace: scratch of the filters, then the changed logits.
 struct Workspace {
-  Candidate* candidates;
+  TokenList list;
   float* logits;
-  int32_t* history;
 
-  Workspace(void* memory, int64_t cols)
-      : candidates(static_cast<Candidate*>(memory)),
-        logits(reinterpret_cast<float*>(candidates + cols)),
-        history(reinterpret_cast<int32_t*>(logits + cols)) {}
-
-  static int64_t Bytes(int64_t cols, int64_t history_count) {
-    return cols * static_cast<int64_t>(sizeof(Candidate) + sizeof(float)) +
-           history_count * static_cast<int64_t>(sizeof(int32_t));
+  Workspace(void* memory, int64_t cols) {
+    list.count = 0;
+    list.keys = static_cast<uint64_t*>(memory);
+    list.z = reinterpret_cast<float*>(list.keys + cols);
+    list.ids = reinterpret_cast<int32_t*>(list.z + cols + kListPadding);
+    logits = reinterpret_cast<float*>(list.ids + cols + kListPadding);
   }
+
+  static int64_t Bytes(int64_t cols) { return cols * 8 + 2 * (cols + kListPadding) * 4 + cols * 4; }
 };
 
 syl_status CheckSampler(const char* function, const syl_sampler* sampler) {
@@ -86,12 +74,6 @@ syl_status CheckIds(const char* function, const char* name, const int32_t* ids, 
   return SYL_OK;
 }
 
-double LogSumExp(const Candidate* candidates, int64_t count) {
-  double sum = 0;
-  for (int64_t i = 0; i < count; ++i) sum += std::exp(static_cast<double>(candidates[i].logit) - candidates[0].logit);
-  return candidates[0].logit + std::log(sum);
-}
-
 bool Penalises(const syl_sampler& s) {
   return s.repetition_penalty != 1 || s.presence_penalty != 0 || s.frequency_penalty != 0;
 }
@@ -107,7 +89,7 @@ syl_status syl_logits_sample_workspace(const syl_sampler* sampler, int64_t cols,
   if (status == SYL_OK) status = CheckCounts(__func__, cols, history_count);
   if (status != SYL_OK) return status;
   SYL_REQUIRE_PTR(bytes);
-  *bytes = Workspace::Bytes(cols, history_count);
+  *bytes = Workspace::Bytes(cols);
   return SYL_OK;
 }
 
@@ -129,43 +111,52 @@ syl_status syl_logits_sample_f32(const syl_sampler* sampler, const float* logits
   for (int64_t i = 0; i < bias_count; ++i) {
     SYL_REQUIRE_PTR(bias_values);
     SYL_REQUIRE(!std::isnan(bias_values[i]) && bias_values[i] != std::numeric_limits<float>::infinity(), SYL_BAD_VALUE,
-                "bias_values[%lld] is %g, must be finite or -infinity", static_cast<long long>(i), bias_values[i]);
+                "bias_values[%lld] is %g, must be finite or -inf", static_cast<long long>(i), bias_values[i]);
   }
-  const int64_t needed = Workspace::Bytes(cols, history_count);
+  const int64_t needed = Workspace::Bytes(cols);
   SYL_REQUIRE(workspace_bytes >= needed, SYL_WORKSPACE, "workspace_bytes is %lld, must be at least %lld",
               static_cast<long long>(workspace_bytes), static_cast<long long>(needed));
-  SYL_REQUIRE(reinterpret_cast<uintptr_t>(workspace) % alignof(Candidate) == 0, SYL_BAD_VALUE,
-              "workspace is %p, must be aligned to 4 bytes", workspace);
+  SYL_REQUIRE(reinterpret_cast<uintptr_t>(workspace) % alignof(uint64_t) == 0, SYL_BAD_VALUE,
+              "workspace is %p, must be aligned to 8 bytes", workspace);
+  // Ids must stay what has been checked.
+  SYL_REQUIRE(!Overlaps(workspace, needed, logits, cols * 4) &&
+                  !Overlaps(workspace, needed, sampler, sizeof(*sampler)) &&
+                  !Overlaps(workspace, needed, history, history_count * 4) &&
+                  !Overlaps(workspace, needed, bias_ids, bias_count * 4) &&
+                  !Overlaps(workspace, needed, bias_values, bias_count * 4),
+              SYL_OVERLAP, "workspace (%lld bytes) overlaps an input", static_cast<long long>(needed));
 
-  const Workspace scratch(workspace, cols);
-  float* row = scratch.logits;
-  const float lowest = -std::numeric_limits<float>::infinity();
-  for (int64_t i = 0; i < cols; ++i) row[i] = std::isnan(logits[i]) ? lowest : logits[i];
-  for (int64_t i = 0; i < bias_count; ++i) row[bias_ids[i]] += bias_values[i];
-  if (history_count > 0 && Penalises(*sampler)) {
-    std::memcpy(scratch.history, history, static_cast<size_t>(history_count) * sizeof(int32_t));
-    ApplyPenalties(*sampler, scratch.history, history_count, row);
+  Workspace scratch(workspace, cols);
+  const bool penalises = history_count > 0 && Penalises(*sampler);
+  if (bias_count > 0 || penalises) {
+    std::memcpy(scratch.logits, logits, static_cast<size_t>(cols) * sizeof(float));
+    logits = scratch.logits;
+    for (int64_t i = 0; i < bias_count; ++i) scratch.logits[bias_ids[i]] += bias_values[i];
+    if (penalises) ApplyPenalties(*sampler, history, history_count, scratch.list.ids, scratch.logits);
   }
-  const bool greedy = sampler->temperature == 0;
-  if (!greedy && sampler->temperature != 1) {
-    for (int64_t i = 0; i < cols; ++i) row[i] /= sampler->temperature;
-  }
-  const syl_logits_stats stats = StatsOfRow(row, cols);
-  SYL_REQUIRE(std::isfinite(stats.max), SYL_BAD_VALUE, "the largest of %lld logits is %g, must be finite",
-              static_cast<long long>(cols), stats.max);
+  const float max = MaxOfRow(logits, cols);
+  SYL_REQUIRE(std::isfinite(max), SYL_BAD_VALUE, "the largest of %lld logits is %g, must be finite",
+              static_cast<long long>(cols), max);
 
   const NoiseKey key{sampler->seed, static_cast<uint64_t>(position), kSamplePurpose};
-  double log_sum_exp = stats.log_sum_exp;
-  int32_t drawn = stats.argmax;
+  const bool greedy = sampler->temperature == 0;
+  const Scale scale{max, greedy ? 1 : std::min(1 / sampler->temperature, std::numeric_limits<float>::max())};
+  int32_t drawn;
+  float z;
+  double mass = 1;
   if (!greedy && HasFilters(*sampler, cols)) {
-    const int64_t count = SelectCandidates(*sampler, row, cols, stats.max, scratch.candidates);
-    log_sum_exp = LogSumExp(scratch.candidates, count);
-    kDrawFromCandidates[CurrentTier()](key, scratch.candidates, count, &drawn);
-  } else if (!greedy) {
-    kDrawFromRow[CurrentTier()](key, row, cols, &drawn);
+    TokenList& list = scratch.list;
+    SelectTokens(*sampler, logits, cols, scale, &list);
+    const int64_t index = DrawFromList(key, list.z, list.ids, list.count);
+    drawn = list.ids[index];
+    z = list.z[index];
+    if (log_probability != nullptr) mass = MassOfRow(list.z, list.count, {0, 1});
+  } else {
+    drawn = static_cast<int32_t>(greedy ? FindInRow(logits, cols, max) : DrawFromRow(key, logits, cols, scale));
+    z = (logits[drawn] - max) * scale.inv_temperature;
+    if (log_probability != nullptr) mass = MassOfRow(logits, cols, scale);
   }
   *token = drawn;
-  if (log_probability != nullptr) *log_probability = static_cast<float>(row[drawn] - log_sum_exp);
+  if (log_probability != nullptr) *log_probability = static_cast<float>(z - std::log(mass));
   return SYL_OK;
 }
-#endif

@@ -1,4 +1,4 @@
-#include "native/cpu/logits/stats.h"
+#include <sylvester/logits.h>
 
 #include <algorithm>
 #include <cmath>
@@ -7,68 +7,27 @@
 #include "native/common/pool.h"
 #include "native/common/status.h"
 #include "native/common/tier.h"
+#include "native/cpu/logits/row.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "native/cpu/logits/stats.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
-#include "native/cpu/nn/exp-inl.h"
-#include "native/cpu/nn/tree_sum-inl.h"
+#include "native/cpu/logits/row-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace sylvester {
 namespace HWY_NAMESPACE {
 
-// NaN compares false and so never becomes the maximum.
-HWY_INLINE float MaxOf(const float* x, int64_t cols) {
-  const DVirtual d;
-  const float lowest = -std::numeric_limits<float>::infinity();
-  VVirtual max = hn::Set(d, lowest);
-  int64_t i = 0;
-  for (; i + kRealLanes <= cols; i += kRealLanes) {
-    const VVirtual value = hn::LoadU(d, x + i);
-    max = hn::IfThenElse(hn::Gt(value, max), value, max);
+// Largest logit of a chunk and sum of exp(logit - max).
+void ChunkStats(const float* x, int64_t cols, float* max, double* sum) {
+  *max = MaxOf(x, cols);
+  if (std::isfinite(*max)) {
+    *sum = MassOf<NaNs::kCount>(x, cols, *max, 1);
+  } else {
+    const bool has_nan = std::any_of(x, x + cols, [](float logit) { return logit != logit; });
+    *sum = has_nan ? std::numeric_limits<double>::quiet_NaN() : *max > 0 ? *max : 0;
   }
-  float result = hn::GetLane(hn::MaxOfLanes(d, max));
-  for (; i < cols; ++i) result = x[i] > result ? x[i] : result;
-  return result;
-}
-
-HWY_INLINE int64_t FirstEqual(const float* x, int64_t cols, float value) {
-  const DVirtual d;
-  int64_t i = 0;
-  for (; i + kRealLanes <= cols; i += kRealLanes) {
-    const intptr_t lane = hn::FindFirstTrue(d, hn::Eq(hn::LoadU(d, x + i), hn::Set(d, value)));
-    if (lane >= 0) return i + lane;
-  }
-  for (; i < cols; ++i) {
-    if (x[i] == value) return i;
-  }
-  return -1;
-}
-
-HWY_INLINE float SumOfExp(const float* x, int64_t cols, float max) {
-  const DVirtual d;
-  const VVirtual maximum = hn::Set(d, max);
-  VVirtual sum[kVirtualVectors];
-  for (VVirtual& v : sum) v = hn::Zero(d);
-  int64_t i = 0;
-  for (; i + kVirtualLanes <= cols; i += kVirtualLanes) {
-    for (int64_t v = 0; v < kVirtualVectors; ++v) {
-      sum[v] = hn::Add(sum[v], ExpF32(d, hn::Sub(hn::LoadU(d, x + i + v * kRealLanes), maximum)));
-    }
-  }
-  float total = TreeSum16(sum);
-  const hn::CappedTag<float, 1> d1;
-  for (; i < cols; ++i) total += hn::GetLane(ExpF32(d1, hn::Set(d1, x[i] - max)));
-  return total;
-}
-
-void ChunkStatsOf(const float* x, int64_t cols, ChunkStats* stats) {
-  const float max = MaxOf(x, cols);
-  stats->argmax = FirstEqual(x, cols, max);
-  stats->max = max;
-  stats->sum = std::isinf(max) ? 0.0f : SumOfExp(x, cols, max);
 }
 
 }  // namespace HWY_NAMESPACE
@@ -78,33 +37,38 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace sylvester {
 namespace {
-constexpr void (*kChunkStats[kTierCount])(const float*, int64_t, ChunkStats*) = SYL_TIERS(ChunkStatsOf);
-}  // namespace
 
-syl_logits_stats StatsOfRow(const float* logits, int64_t cols) {
-  const Tier tier = CurrentTier();
-  const float lowest = -std::numeric_limits<float>::infinity();
-  syl_logits_stats row{-1, lowest, 0};
+constexpr void (*kChunkStats[kTierCount])(const float*, int64_t, float*, double*) = SYL_TIERS(ChunkStats);
+
+constexpr int64_t kChunk = 4096;  // floats; stays in the first-level cache between the two passes
+constexpr int64_t kChunksAtOnce = 256;
+
+// exp(a - b), also for two equal infinities.
+double Weight(float a, float b) { return a == b ? 1 : std::exp(static_cast<double>(a) - b); }
+
+// A row's chunks so far.
+struct RowStats {
+  float max = -std::numeric_limits<float>::infinity();
   double sum = 0;
-  for (int64_t first = 0; first < cols; first += kStatsChunk) {
-    ChunkStats chunk;
-    kChunkStats[tier](logits + first, std::min(kStatsChunk, cols - first), &chunk);
-    if (chunk.argmax < 0) continue;
-    if (row.argmax < 0 || chunk.max > row.max) {
-      if (sum != 0) sum *= std::exp(static_cast<double>(row.max) - chunk.max);
-      sum += chunk.sum;
-      row.argmax = static_cast<int32_t>(first + chunk.argmax);
-      row.max = chunk.max;
-    } else if (chunk.sum != 0) {
-      sum += chunk.sum * std::exp(static_cast<double>(chunk.max) - row.max);
-    }
-  }
-  row.log_sum_exp = row.argmax < 0        ? std::numeric_limits<double>::quiet_NaN()
-                    : std::isinf(row.max) ? row.max
-                                          : row.max + std::log(sum);
-  return row;
-}
+  int64_t best_chunk = 0;
 
+  void Add(int64_t chunk, float chunk_max, double chunk_sum) {
+    if (chunk_max > max) {
+      sum *= Weight(max, chunk_max);
+      max = chunk_max;
+      best_chunk = chunk;
+    }
+    sum += chunk_sum * Weight(chunk_max, max);
+  }
+
+  syl_logits_stats Finish(const float* logits, int64_t cols) const {
+    const int64_t first = best_chunk * kChunk;
+    const int64_t at = FindInRow(logits + first, cols - first, max);
+    return {at < 0 ? -1 : static_cast<int32_t>(first + at), at < 0 ? max : logits[first + at], max + std::log(sum)};
+  }
+};
+
+}  // namespace
 }  // namespace sylvester
 
 using namespace sylvester;
@@ -115,10 +79,29 @@ syl_status syl_logits_stats_f32(const float* logits, int64_t stride, int64_t row
   SYL_REQUIRE_PTR(stats);
   SYL_REQUIRE_RANGE(cols, 1, INT32_MAX);
   SYL_REQUIRE_RANGE(rows, 0, INT64_MAX);
-  SYL_REQUIRE(stride >= cols && Extent(rows, cols, stride) >= 0, SYL_BAD_SHAPE,
+  const int64_t extent = Extent(rows, cols, stride);
+  SYL_REQUIRE(stride >= cols && extent >= 0 && extent <= INT64_MAX / 32, SYL_BAD_SHAPE,
               "stride is %lld, must be at least cols %lld and fit %lld rows", static_cast<long long>(stride),
               static_cast<long long>(cols), static_cast<long long>(rows));
-  ParallelFor(pool, rows, [&](int64_t r, int32_t) { stats[r] = StatsOfRow(logits + r * stride, cols); });
+  SYL_REQUIRE(!Overlaps(logits, extent * 4, stats, rows * static_cast<int64_t>(sizeof(*stats))), SYL_OVERLAP,
+              "stats overlaps logits (%lld rows)", static_cast<long long>(rows));
+  const int64_t row_chunks = (cols + kChunk - 1) / kChunk, chunks = rows * row_chunks;
+  RowStats row;
+  for (int64_t begin = 0; begin < chunks; begin += kChunksAtOnce) {
+    const int64_t count = std::min(kChunksAtOnce, chunks - begin);
+    float max[kChunksAtOnce];
+    double sum[kChunksAtOnce];
+    ParallelFor(pool, count, [&](int64_t task, int32_t) {
+      const int64_t r = (begin + task) / row_chunks, first = (begin + task) % row_chunks * kChunk;
+      kChunkStats[CurrentTier()](logits + r * stride + first, std::min(kChunk, cols - first), max + task, sum + task);
+    });
+    for (int64_t task = 0; task < count; ++task) {
+      const int64_t r = (begin + task) / row_chunks, chunk = (begin + task) % row_chunks;
+      if (chunk == 0) row = RowStats();
+      row.Add(chunk, max[task], sum[task]);
+      if (chunk == row_chunks - 1) stats[r] = row.Finish(logits + r * stride, cols);
+    }
+  }
   return SYL_OK;
 }
 #endif
