@@ -99,8 +99,7 @@ public class MatrixBenchmark {
     // Random bits are valid codes; scales and floats must be finite.
     int unit = type.blockBytes() < 4 ? type.blockBytes() : 2;
     for (long i = unit - 2; i + 2 <= source.byteSize(); i += unit) {
-      source.set(
-          JAVA_SHORT_UNALIGNED, i, (short) (source.get(JAVA_SHORT_UNALIGNED, i) & 0xbbff));
+      source.set(JAVA_SHORT_UNALIGNED, i, (short) (source.get(JAVA_SHORT_UNALIGNED, i) & 0xbbff));
     }
     matrix = Matrix.pack(type, ROWS, COLS, source, arena, pool);
     x = arena.allocate(JAVA_FLOAT, (long) m * COLS);
@@ -134,7 +133,9 @@ public class MatrixBenchmark {
     work.flops += 2.0 * ROWS * COLS * m;
   }
 
-  /** The loop that the JVM's compiler vectorises as far as its rules for float sums allow; one row. */
+  /**
+   * The loop that the JVM's compiler vectorises as far as its rules for float sums allow; one row.
+   */
   @Benchmark
   public void javaLoop(Work work) {
     for (int row = 0; row < ROWS; row++) {

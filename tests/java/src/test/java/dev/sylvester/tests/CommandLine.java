@@ -55,7 +55,10 @@ final class CommandLine {
 
   private static Path jar() throws IOException {
     try (Stream<Path> files = Files.list(Project.path("java/runner/target"))) {
-      return files.filter(f -> f.getFileName().toString().endsWith("-cli.jar")).findFirst().orElseThrow();
+      return files
+          .filter(f -> f.getFileName().toString().endsWith("-cli.jar"))
+          .findFirst()
+          .orElseThrow();
     }
   }
 }

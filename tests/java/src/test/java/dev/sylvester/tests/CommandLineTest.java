@@ -10,7 +10,8 @@ import org.junit.jupiter.api.Test;
 
 /** What scripts rely on: streams, exit codes, JSON fields. */
 class CommandLineTest {
-  private static final String QUESTION = "Iris has 32 kites. Iris buys 4 more. How many kites does Iris have now?";
+  private static final String QUESTION =
+      "Iris has 32 kites. Iris buys 4 more. How many kites does Iris have now?";
 
   @Test
   void generateSpeaksJsonAndNothingElse() throws Exception {
@@ -84,8 +85,18 @@ class CommandLineTest {
   private static String sample(String threads, String seed) throws Exception {
     CommandLine.Result result =
         CommandLine.run(
-            "generate", "-m", "gsm-mini", "-p", QUESTION, "--temperature", "2.5", "--seed", seed,
-            "--threads", threads, "--json");
+            "generate",
+            "-m",
+            "gsm-mini",
+            "-p",
+            QUESTION,
+            "--temperature",
+            "2.5",
+            "--seed",
+            seed,
+            "--threads",
+            threads,
+            "--json");
     assertThat(result.status()).as(result.err()).isZero();
     return new ObjectMapper().readTree(result.out()).get("tokens").toString();
   }

@@ -17,7 +17,9 @@ import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 
-/** A real model against transformers on the same dequantised weights (tests/golden/smollm2.json). */
+/**
+ * A real model against transformers on the same dequantised weights (tests/golden/smollm2.json).
+ */
 class SmolLm2Test {
   private static JsonNode golden;
   private static Model model;
@@ -45,15 +47,16 @@ class SmolLm2Test {
       try (Session session = model.newSession()) {
         got =
             session
-                .generate(
-                    GenerationRequest.of(model, prompt, want.length).withEndTokens(Set.of()))
+                .generate(GenerationRequest.of(model, prompt, want.length).withEndTokens(Set.of()))
                 .tokens();
       }
       int unsure = 0;
       while (unsure < want.length && item.get("margins").get(unsure).asDouble() > sure) {
         unsure++;
       }
-      assertThat(got).as(item.get("prompt").asText()).startsWith(IntStream.of(want).limit(unsure).toArray());
+      assertThat(got)
+          .as(item.get("prompt").asText())
+          .startsWith(IntStream.of(want).limit(unsure).toArray());
       compared.add(unsure);
     }
     assertThat(compared).hasSizeGreaterThanOrEqualTo(8);
