@@ -125,22 +125,35 @@ typedef struct syl_attention {
   float soft_cap;   /* 0: none; c > 0: score = c tanh(score / c) */
 } syl_attention;
 
-/* Bytes of keys and of values. */
+/* Bytes of keys and of values. A field of the shape outside its range is refused by name, here and below: BAD_VALUE,
+ * BAD_SHAPE. */
 SYL_API syl_status syl_nn_cache_size(const syl_attention* attention, int64_t* key_bytes, int64_t* value_bytes);
 
-/* Writes rows tokens at positions first .. first+rows-1. k, v: [rows] x kv_heads x head_dim floats with row strides.
- * Rounds to the cache's type, half to even. */
+/* Writes rows tokens at positions first .. first+rows-1 and nothing else. k, v: [rows] x kv_heads x head_dim floats
+ * with row strides. Rounds to the cache's type, half to even; NaN stays NaN. Only k and v may overlap.
+ * Errors: NULL_ARGUMENT, BAD_VALUE (first, rows), BAD_SHAPE, OVERLAP. */
 SYL_API syl_status syl_nn_cache_append_f32(const syl_attention* attention, const float* k, int64_t k_stride,
                                            const float* v, int64_t v_stride, int64_t first, int64_t rows, void* keys,
                                            void* values, syl_pool* pool);
 
+/* Workspace of syl_nn_attention_f32 for that many rows and tokens, wherever the rows lie; may be 0. */
 SYL_API syl_status syl_nn_attention_workspace(const syl_attention* attention, int64_t rows, int64_t tokens,
                                               int64_t* bytes);
 
 /* y[r][h] = softmax_j(scale q[r][h] . K[j]) V[j] over the keys that row r (position first + r) may see, out of `tokens`
- * cached ones; causal needs first + rows <= tokens. q: rows x q_heads x head_dim with row stride; y the same shape.
- * Online softmax over fixed blocks of keys (Milakov & Gimelshein 2018), merged in a fixed order: a row's bits depend
- * on nothing but its q and the keys it sees. */
+ * cached ones; causal needs first + rows <= tokens, otherwise first does not matter and tokens >= 1. Query head h uses
+ * kv head h / (q_heads / kv_heads). q: rows x q_heads x head_dim with row stride; y the same shape. y and the workspace
+ * may not overlap anything else.
+ *
+ * Softmax by blocks of 256 keys at fixed positions of the context, merged in ascending order (Milakov & Gimelshein
+ * 2018): a row's bits depend on nothing but its q and the keys and values it sees. Other tokens may hold anything, or
+ * nothing yet. The same on every tier with fused multiply-add.
+ *
+ * |error| <= u (2 (head_dim + 12) S + 300 + n / 16) sum_j w[j] |V[j]|, where u = 2^-24, n counts the keys seen, w is
+ * the exact softmax and S the largest sum_d |scale q[d] K[j][d]|; twice that on tier "sse4". A head whose scores are
+ * not all finite gives unspecified values in that row and head only.
+ *
+ * Errors: NULL_ARGUMENT, BAD_VALUE, BAD_SHAPE, OVERLAP, WORKSPACE. */
 SYL_API syl_status syl_nn_attention_f32(const syl_attention* attention, const float* q, int64_t q_stride, int64_t first,
                                         int64_t rows, const void* keys, const void* values, int64_t tokens, float* y,
                                         int64_t y_stride, void* workspace, int64_t workspace_bytes, syl_pool* pool);

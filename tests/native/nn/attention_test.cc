@@ -140,11 +140,11 @@ TEST(Attention, RowsDoNotDependOnChunksThreadsCapacityOrLaterTokens) {
   };
   const Mode modes[] = {{9, 3, 16, 0, SYL_F16, 0}, {4, 4, 24, 0, SYL_F32, 0},   {8, 1, 72, 0, SYL_F16, 30},
                         {6, 3, 8, 70, SYL_F16, 0}, {7, 1, 16, 300, SYL_F32, 0}, {2, 1, 40, 1, SYL_F16, 0}};
-  const int64_t tokens = 1100;
+  const int64_t tokens = 700;
   for (const std::string& tier : SupportedTiers()) {
     const TierGuard guard(tier);
     for (const Mode& mode : modes) {
-      syl_attention shape = Shape(mode.q_heads, mode.kv_heads, mode.head_dim, 1104, mode.type);
+      syl_attention shape = Shape(mode.q_heads, mode.kv_heads, mode.head_dim, 704, mode.type);
       shape.window = mode.window;
       shape.soft_cap = mode.soft_cap;
       SCOPED_TRACE(tier + " " + Describe(shape));

@@ -92,12 +92,16 @@ class FloatCache {
                                    y.data(), stride, workspace.data(), workspace_bytes, pool),
               SYL_OK)
         << syl_last_error();
-    for (int64_t i = 0; i < 64; ++i) EXPECT_EQ(workspace[static_cast<size_t>(workspace_bytes + i)], kPoison);
+    const auto end = workspace.begin() + workspace_bytes;
+    EXPECT_EQ(std::count(end, workspace.end(), kPoison), 64) << "written past the workspace";
     std::vector<float> packed;
+    int64_t untouched = 0;
     for (int64_t r = 0; r < rows; ++r) {
-      packed.insert(packed.end(), &y[static_cast<size_t>(r * stride)], &y[static_cast<size_t>(r * stride + q.cols)]);
-      for (int64_t c = q.cols; c < stride; ++c) EXPECT_EQ(y[static_cast<size_t>(r * stride + c)], kSentinel);
+      const auto row = y.begin() + r * stride;
+      packed.insert(packed.end(), row, row + q.cols);
+      untouched += std::count(row + q.cols, row + stride, kSentinel);
     }
+    EXPECT_EQ(untouched, rows * kGap) << "written between the rows of y";
     return packed;
   }
 
@@ -139,19 +143,19 @@ inline Expected Reference(const syl_attention& shape, const Rows& q, const Rows&
     most_products = std::max(most_products, products);
   }
   Expected expected{std::vector<double>(static_cast<size_t>(dim)), std::vector<double>(static_cast<size_t>(dim))};
-  double sum = 0;
+  double sum = 0, seen = 0;
   for (int64_t j = 0; j < tokens; ++j) {
     if (!sees(j)) continue;
     const double weight = std::exp(scores[static_cast<size_t>(j)] - max);
     sum += weight;
+    ++seen;
     for (int64_t i = 0; i < dim; ++i) {
       const double value = cached(v.At(j)[kv * dim + i]);
       expected.y[static_cast<size_t>(i)] += weight * value;
       expected.bound[static_cast<size_t>(i)] += weight * std::fabs(value);
     }
   }
-  const double relative =
-      std::ldexp(2 * (static_cast<double>(dim) + 12) * most_products + 300 + static_cast<double>(tokens) / 16, -24);
+  const double relative = std::ldexp(2 * (static_cast<double>(dim) + 12) * most_products + 300 + seen / 16, -24);
   for (int64_t i = 0; i < dim; ++i) {
     expected.y[static_cast<size_t>(i)] /= sum;
     expected.bound[static_cast<size_t>(i)] *= relative / sum;
