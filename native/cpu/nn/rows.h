@@ -32,12 +32,21 @@ inline syl_status CheckRows(const char* function, const Rows& m, int64_t rows, i
   return SYL_OK;
 }
 
+// Whether rows of two matrices of equal shape share a byte. Rows of one stride may lie between each other.
+inline bool RowsOverlap(const Rows& a, const Rows& b, int64_t rows, int64_t cols) {
+  if (!Overlaps(a.data, Extent(rows, cols, a.stride) * 4, b.data, Extent(rows, cols, b.stride) * 4)) return false;
+  if (a.stride != b.stride || rows == 1) return true;
+  // How far into a row of a, or the gap behind it, rows of b begin.
+  const auto offset = static_cast<int64_t>(reinterpret_cast<uintptr_t>(b.data) - reinterpret_cast<uintptr_t>(a.data));
+  const int64_t stride = a.stride * 4, bytes = cols * 4, phase = (offset % stride + stride) % stride;
+  return phase < bytes || phase > stride - bytes;
+}
+
 // The same memory with the same stride, or no byte in common.
 inline syl_status CheckInPlace(const char* function, const Rows& in, const Rows& out, int64_t rows, int64_t cols) {
   if (in.data == out.data && in.stride == out.stride) return SYL_OK;
-  if (Overlaps(in.data, Extent(rows, cols, in.stride) * 4, out.data, Extent(rows, cols, out.stride) * 4)) {
+  if (RowsOverlap(in, out, rows, cols))
     return Fail(SYL_OVERLAP, "%s: %s partly overlaps %s", function, out.name, in.name);
-  }
   return SYL_OK;
 }
 

@@ -66,13 +66,14 @@ SYL_API syl_status syl_nn_embed_f32(syl_dtype type, const void* table, int64_t v
                                     int64_t rows, float* y, int64_t y_stride);
 
 /* RMSNorm (Zhang & Sennrich 2019): y[r][i] = x[r][i] / sqrt(mean_i x[r][i]^2 + eps) * weight[i]. weight: cols floats.
- * y may equal x when the strides are equal. The mean is computed in double: relative error <= 3.1 * 2^-24 as long as
- * 1 / sqrt(..) and the products are normal floats. */
+ * y may equal x when the strides are equal; otherwise no row of y may share a byte with one of x. The mean is computed
+ * in double: relative error <= 3.1 * 2^-24 as long as 1 / sqrt(..) and the products are normal floats. */
 SYL_API syl_status syl_nn_rms_norm_f32(const float* x, int64_t x_stride, const float* weight, float eps, int64_t rows,
                                        int64_t cols, float* y, int64_t y_stride, syl_pool* pool);
 
 /* y[r][i] = silu(gate[r][i]) * up[r][i], silu(z) = z / (1 + exp(-z)). y may equal gate or up when the strides are
- * equal. Relative error <= 6 * 2^-24 for gate >= -87; silu is 0 below -88.73, where |silu| < 3e-37. */
+ * equal; otherwise no row of y may share a byte with one of theirs, so that all three may be parts of the rows of one
+ * buffer. Relative error <= 6 * 2^-24 for gate >= -87; silu is 0 below -88.73, where |silu| < 3e-37. */
 SYL_API syl_status syl_nn_swiglu_f32(const float* gate, int64_t gate_stride, const float* up, int64_t up_stride,
                                      int64_t rows, int64_t cols, float* y, int64_t y_stride, syl_pool* pool);
 

@@ -121,6 +121,49 @@ TEST(SwiGlu, ARowDependsOnNothingElse) {
   }
 }
 
+// One product computes both as rows [gate | up]; the result may lie on either or behind them.
+TEST(SwiGlu, PartsOfTheRowsOfOneBuffer) {
+  constexpr int64_t kCols = 19, kRows = 20, kStride = 3 * kCols + 2;
+  const Rows parts(kRows, 3 * kCols, kSeed, 2, 2);
+  ASSERT_EQ(parts.stride, kStride);
+  for (int64_t part = 0; part < 3; ++part) {
+    Rows got = parts;
+    const float *gate = got.At(0), *up = gate + kCols;
+    ASSERT_EQ(syl_nn_swiglu_f32(gate, kStride, up, kStride, kRows, kCols, got.At(0) + part * kCols, kStride,
+                                NewPool(3).get()),
+              SYL_OK)
+        << "part " << part << ": " << syl_last_error();
+    Rows want = parts;
+    for (int64_t r = 0; r < kRows; ++r) {
+      const float* row = parts.At(r);
+      const std::vector<float> y = SwiGlu({row, row + kCols}, {row + kCols, row + 2 * kCols});
+      std::copy(y.begin(), y.end(), want.At(r) + part * kCols);
+    }
+    EXPECT_TRUE(SameBits(got.data, want.data)) << "part " << part;
+  }
+}
+
+// Against every pair of rows, byte by byte.
+TEST(SwiGlu, RefusesExactlyTheOverlapsOfRows) {
+  constexpr int64_t kRows = 3, kCols = 4;
+  std::vector<float> buffer(100, 1), up(100, 1);
+  for (const int64_t stride : {4, 5, 7, 8, 9, 13}) {
+    for (int64_t y_at = 0; y_at < 60; ++y_at) {
+      constexpr int64_t kGateAt = 30;
+      bool shares = false;
+      for (int64_t a = 0; a < kRows; ++a) {
+        for (int64_t b = 0; b < kRows; ++b) {
+          const int64_t distance = y_at + b * stride - (kGateAt + a * stride);
+          shares |= distance > -kCols && distance < kCols;
+        }
+      }
+      const syl_status status = syl_nn_swiglu_f32(buffer.data() + kGateAt, stride, up.data(), stride, kRows, kCols,
+                                                  buffer.data() + y_at, stride, nullptr);
+      EXPECT_EQ(status, shares && y_at != kGateAt ? SYL_OVERLAP : SYL_OK) << "stride " << stride << " y at " << y_at;
+    }
+  }
+}
+
 TEST(SwiGlu, BadArgumentsAreRefused) {
   std::vector<float> a(64, 1), b(64, 1), y(64, 7);
   const auto swiglu = [](const float* gate, int64_t gate_stride, const float* up, int64_t up_stride, int64_t rows,
