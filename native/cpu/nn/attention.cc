@@ -40,7 +40,7 @@ int64_t WorkspaceBytes(const syl_attention& shape, int64_t rows, int64_t tokens)
   const int64_t pairs = rows * (shape.q_heads / shape.kv_heads), tiles = shape.kv_heads * CeilDiv(pairs, kTilePairs);
   int64_t blocks = CeilDiv(tokens, kBlockTokens);
   if (shape.window > 0 && shape.window < tokens) {
-    blocks = std::min(blocks, CeilDiv(shape.window + rows, kBlockTokens) + 1);
+    blocks = std::min(blocks, CeilDiv(shape.window + rows - 2, kBlockTokens) + 1);
   }
   if (blocks <= 1 || tiles >= kEnoughTiles) return 0;
   return kAlignment + CounterBytes(tiles) +

@@ -82,13 +82,14 @@ TEST(Attention, PrefillMatchesReference) {
 }
 
 TEST(Attention, WindowsMatchReference) {
-  for (const int64_t window : {1, 2, 15, 16, 17, 63, 64, 65, 255, 256, 257, 500, 1000, 5000}) {
+  for (const int64_t window : {1, 2, 15, 16, 17, 63, 64, 65, 255, 256, 257, 300, 500, 1000, 5000}) {
     syl_attention shape = Shape(3, 1, 24, 800);
     shape.window = window;
     const Inputs in(shape, 790, 30);
     for (const int64_t first : {0, 250, 500}) {
       ExpectNearReference(shape, in, first, 40, first + 40);
       ExpectNearReference(shape, in, first + 9, 1, first + 20);
+      ExpectNearReference(shape, in, first + 15, 2, first + 20);
       if (HasFatalFailure()) return;
     }
   }
