@@ -52,10 +52,8 @@ float F16At(const uint8_t* p) { return FloatFromF16(U16At(p)); }
 template <typename ToFloat>
 void DequantizeNibbles(const uint8_t* nibbles, uint32_t high, float* y, ToFloat to_float) {
   for (int i = 0; i < 16; ++i) {
-    const int low_code = (nibbles[i] & 0xf) | static_cast<int>(high >> i & 1) << 4;
-    const int high_code = nibbles[i] >> 4 | static_cast<int>(high >> (i + 16) & 1) << 4;
-    y[i] = to_float(low_code);
-    y[i + 16] = to_float(high_code);
+    y[i] = to_float((nibbles[i] & 0xf) | (high & 1u << i ? 16 : 0));
+    y[i + 16] = to_float(nibbles[i] >> 4 | (high & 0x10000u << i ? 16 : 0));
   }
 }
 
@@ -120,15 +118,16 @@ void DequantizeQ6K(const uint8_t* b, float* y) {
   const uint8_t* high = b + 128;
   const auto* scales = reinterpret_cast<const int8_t*>(b + 192);
   const float d = F16At(b + 208);
-  for (int half = 0; half < 2; ++half) {
-    for (int part = 0; part < 4; ++part) {
-      for (int i = 0; i < 32; ++i) {
-        const uint8_t pair = low[half * 64 + part % 2 * 32 + i];
-        const int nibble = part < 2 ? pair & 0xf : pair >> 4;
-        const int q = (nibble | (high[half * 32 + i] >> (2 * part) & 3) << 4) - 32;
-        const float ds = d * static_cast<float>(scales[half * 8 + part * 2 + i / 16]);
-        y[half * 128 + part * 32 + i] = ds * static_cast<float>(q);
-      }
+  // Groups of 16 with a scale each; a byte of `low` serves two groups of a half, a byte of `high` four.
+  for (int group = 0; group < 16; ++group) {
+    const int half = group / 8, part = group % 8 / 2, first = group % 2 * 16;
+    const uint8_t* nibbles = low + half * 64 + part % 2 * 32 + first;
+    const uint8_t* upper = high + half * 32 + first;
+    const float ds = d * static_cast<float>(scales[group]);
+    for (int i = 0; i < 16; ++i) {
+      const int nibble = nibbles[i] >> (part / 2 * 4) & 0xf;
+      const int q = (nibble | (upper[i] >> (2 * part) & 3) << 4) - 32;
+      y[group * 16 + i] = ds * static_cast<float>(q);
     }
   }
 }

@@ -24,10 +24,12 @@ inline float FloatFromBf16(uint16_t h) { return FloatFromBits(static_cast<uint32
 inline float FloatFromF16(uint16_t h) {
   const uint32_t sign = static_cast<uint32_t>(h & 0x8000) << 16;
   const uint32_t magnitude = h & 0x7fff;
-  if (magnitude >= 0x7c00) return FloatFromBits(sign | 0x7f800000 | (magnitude & 0x3ff) << 13);  // infinity, NaN
   // A half's bits, shifted into a float, are the half times 2^-112, subnormals included.
   const float scaled = FloatFromBits(magnitude << 13) * FloatFromBits(0x77800000);  // 2^112
-  return FloatFromBits(BitsOf(scaled) | sign);
+  // Infinity and NaN have become 2^16 and more: only the exponent's bits are missing. No branch, so that loops are
+  // vectorised.
+  const uint32_t special = magnitude >= 0x7c00 ? 0x7f800000 : 0;
+  return FloatFromBits(BitsOf(scaled) | special | sign);
 }
 
 // Round to nearest even; NaN becomes a quiet NaN.

@@ -122,23 +122,32 @@ void TopK(const float* logits, int64_t cols, int64_t k, TokenList* list) {
   FromKeys(list, k);
 }
 
-// Keeps the most probable tokens of the list that together reach `mass`. They are sorted in growing portions: seldom
-// are more than a few needed.
+// Keeps the most probable tokens of the list that together reach `mass`: halves of what is in question are taken or
+// left as a whole until sorting the rest is cheap.
 void KeepMass(TokenList* list, double mass) {
+  constexpr int64_t kSorted = 64;
   ToKeys(list);
-  uint64_t* const end = list->keys + list->count;
-  int64_t portion = 64, kept = 0;
-  for (uint64_t* keys = list->keys; keys != end; portion *= 4) {
-    uint64_t* const next = keys + std::min<int64_t>(portion, end - keys);
-    if (next != end) std::nth_element(keys, next, end, std::greater<>());
-    std::sort(keys, next, std::greater<>());
-    const int64_t first = keys - list->keys;
-    for (; keys != next; ++keys) list->z[keys - list->keys] = ValueOf(*keys);
-    kExponentials[CurrentTier()](list->z + first, next - list->keys - first);
-    for (; kept < next - list->keys && mass > 0; ++kept) mass -= list->z[kept];
-    if (mass <= 0) break;
+  const auto to_z = [list](int64_t from, int64_t to) {
+    for (int64_t i = from; i < to; ++i) list->z[i] = ValueOf(list->keys[i]);
+  };
+  int64_t first = 0, last = list->count;
+  while (last - first > kSorted) {
+    const int64_t middle = first + (last - first) / 2;
+    std::nth_element(list->keys + first, list->keys + middle, list->keys + last, std::greater<>());
+    to_z(first, middle);
+    const double upper = MassOfRow(list->z + first, middle - first, kAsTheyAre);
+    if (upper < mass) {
+      mass -= upper;
+      first = middle;
+    } else {
+      last = middle;
+    }
   }
-  FromKeys(list, kept);
+  std::sort(list->keys + first, list->keys + last, std::greater<>());
+  to_z(first, last);
+  kExponentials[CurrentTier()](list->z + first, last - first);
+  for (; first < last && mass > 0; ++first) mass -= list->z[first];
+  FromKeys(list, first);
 }
 
 // Sorting a whole row would cost more than the rest of the sampler: tokens near the maximum are taken, more of them
