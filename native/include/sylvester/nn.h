@@ -105,7 +105,8 @@ SYL_API syl_status syl_nn_rope_table_f32(const double* inv_freq, double magnitud
 
 /* Rotates the first dims of each head in place: x[r][h] is head_dim floats at x + r x_stride + h head_dim.
  * interleaved 0: pairs (i, i + dims/2), as transformers; 1: pairs (2i, 2i+1), as GGUF llama files.
- * (a, b) becomes (a cos - b sin, b cos + a sin). */
+ * (a, b) becomes (a cos - b sin, b cos + a sin), each within 2.01 * 2^-24 (|a cos| + |b sin|) of the exact value, the
+ * second likewise. */
 SYL_API syl_status syl_nn_rope_f32(float* x, int64_t x_stride, int64_t rows, int64_t heads, int64_t head_dim,
                                    int64_t dims, int32_t interleaved, const float* table, syl_pool* pool);
 
