@@ -95,16 +95,14 @@ float ValueOf(uint64_t key) {
 
 int32_t IdOf(uint64_t key) { return static_cast<int32_t>(~static_cast<uint32_t>(key)); }
 
-void ToKeys(TokenList* list) {
-  for (int64_t i = 0; i < list->count; ++i) list->keys[i] = KeyOf(list->z[i], list->ids[i]);
-}
-
-void FromKeys(TokenList* list, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) {
-    list->z[i] = ValueOf(list->keys[i]);
-    list->ids[i] = IdOf(list->keys[i]);
+// The most probable `kept` of count tokens to the front, in any order.
+void KeepMostProbable(float* z, int32_t* ids, int64_t count, int64_t kept, uint64_t* keys) {
+  for (int64_t i = 0; i < count; ++i) keys[i] = KeyOf(z[i], ids[i]);
+  std::nth_element(keys, keys + kept, keys + count, std::greater<>());
+  for (int64_t i = 0; i < kept; ++i) {
+    z[i] = ValueOf(keys[i]);
+    ids[i] = IdOf(keys[i]);
   }
-  list->count = count;
 }
 
 // The k-th largest of the maxima of groups is a bound that k logits reach, and with many more groups than k hardly
@@ -117,37 +115,51 @@ void TopK(const float* logits, int64_t cols, int64_t k, TokenList* list) {
   std::nth_element(maxima, maxima + k - 1, maxima + groups, std::greater<>());
   list->count = kAtLeast[CurrentTier()](logits, cols, kAsTheyAre, maxima[k - 1], list->z, list->ids);
   if (list->count <= k) return;  // fewer where logits are NaN
-  ToKeys(list);
-  std::nth_element(list->keys, list->keys + k, list->keys + list->count, std::greater<>());
-  FromKeys(list, k);
+  KeepMostProbable(list->z, list->ids, list->count, k, list->keys);
+  list->count = k;
 }
 
-// Keeps the most probable tokens of the list that together reach `mass`: halves of what is in question are taken or
-// left as a whole until sorting the rest is cheap.
+// Buckets of -z from 2^-11 to 32; what is beyond falls into the outer ones.
+constexpr uint32_t kBucketsPerOctave = 64, kBuckets = 16 * kBucketsPerOctave;
+constexpr uint32_t kFirstBucket = (127 - 11) * kBucketsPerOctave;
+
+uint32_t BucketOf(float z) {
+  const uint32_t bucket = (BitsOf(z) & 0x7fffffff) / ((1u << 23) / kBucketsPerOctave);
+  return std::min(std::max(bucket, kFirstBucket) - kFirstBucket, kBuckets - 1);
+}
+
+// Keeps the most probable tokens of the list that together reach `mass`. Sorting all would cost more than the rest of
+// the sampler: a histogram of the mass tells the bucket in which it is reached, and only that one is sorted.
 void KeepMass(TokenList* list, double mass) {
-  constexpr int64_t kSorted = 64;
-  ToKeys(list);
-  const auto to_z = [list](int64_t from, int64_t to) {
-    for (int64_t i = from; i < to; ++i) list->z[i] = ValueOf(list->keys[i]);
-  };
-  int64_t first = 0, last = list->count;
-  while (last - first > kSorted) {
-    const int64_t middle = first + (last - first) / 2;
-    std::nth_element(list->keys + first, list->keys + middle, list->keys + last, std::greater<>());
-    to_z(first, middle);
-    const double upper = MassOfRow(list->z + first, middle - first, kAsTheyAre);
-    if (upper < mass) {
-      mass -= upper;
-      first = middle;
-    } else {
-      last = middle;
-    }
+  auto* const e = reinterpret_cast<float*>(list->keys);
+  std::copy(list->z, list->z + list->count, e);
+  kExponentials[CurrentTier()](e, list->count);
+  double masses[kBuckets] = {};
+  for (int64_t i = 0; i < list->count; ++i) masses[BucketOf(list->z[i])] += e[i];
+  uint32_t last = 0;
+  while (last < kBuckets - 1 && mass > masses[last]) mass -= masses[last++];
+
+  int64_t kept = 0, count = 0;  // before the last bucket, in it
+  for (int64_t i = 0; i < list->count; ++i) {
+    const uint32_t bucket = BucketOf(list->z[i]);
+    const float z = list->z[i];
+    const int32_t id = list->ids[i];
+    if (bucket == last) list->keys[count++] = KeyOf(z, id);
+    list->z[kept] = z;
+    list->ids[kept] = id;
+    kept += bucket < last;
   }
-  std::sort(list->keys + first, list->keys + last, std::greater<>());
-  to_z(first, last);
-  kExponentials[CurrentTier()](list->z + first, last - first);
-  for (; first < last && mass > 0; ++first) mass -= list->z[first];
-  FromKeys(list, first);
+  std::sort(list->keys, list->keys + count, std::greater<>());
+  float* const exponentials = list->z + kept;
+  for (int64_t i = 0; i < count; ++i) exponentials[i] = ValueOf(list->keys[i]);
+  kExponentials[CurrentTier()](exponentials, count);
+  int64_t needed = 0;
+  while (needed < count && mass > 0) mass -= exponentials[needed++];
+  for (int64_t i = 0; i < needed; ++i) {
+    list->z[kept + i] = ValueOf(list->keys[i]);
+    list->ids[kept + i] = IdOf(list->keys[i]);
+  }
+  list->count = kept + needed;
 }
 
 // Sorting a whole row would cost more than the rest of the sampler: tokens near the maximum are taken, more of them
@@ -155,7 +167,7 @@ void KeepMass(TokenList* list, double mass) {
 void TopPOfRow(const float* logits, int64_t cols, const Scale& scale, double top_p, TokenList* list) {
   constexpr float kWidest = 88;  // beyond, exp(z) is 0
   const double mass = top_p * MassOfRow(logits, cols, scale);
-  for (float width = 4; width < 2 * kWidest; width *= 2) {
+  for (float width = 4; width < 2 * kWidest; width *= 1.5f) {
     list->count = kAtLeast[CurrentTier()](logits, cols, scale, -width, list->z, list->ids);
     if (MassOfRow(list->z, list->count, kAsTheyAre) >= mass) break;
   }
