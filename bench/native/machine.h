@@ -45,21 +45,6 @@ double BestSeconds(int threads, Work work) {
   return best;
 }
 
-// Seconds of a call that is too short to be timed alone, best of some batches: what data in the caches allow.
-template <typename Work>
-double BestSecondsOfMany(Work work) {
-  const auto seconds_of = [&](int64_t calls) {
-    const auto start = std::chrono::steady_clock::now();
-    for (int64_t call = 0; call < calls; ++call) work();
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  };
-  int64_t calls = 1;
-  while (seconds_of(calls) < 5e-3) calls *= 2;
-  double best = 1e9;
-  for (int batch = 0; batch < 20; ++batch) best = std::min(best, seconds_of(calls));
-  return best / static_cast<double>(calls);
-}
-
 inline uint64_t ReadAll(const uint64_t* data, int64_t count) {
   uint64_t sums[8] = {};
   for (int64_t i = 0; i + 8 <= count; i += 8) {
