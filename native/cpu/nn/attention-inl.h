@@ -196,6 +196,9 @@ HWY_NOINLINE void AttendPairs(const Block<T>& block, const Range* visible, const
   // Tiles past the last visible key may be past the end of the cache.
   const Range tiles{visible[0].begin / kTileTokens, CeilDiv(visible[kPairs - 1].end, kTileTokens)};
   Scores<kPairs>(block.keys, tiles, head_dim, q, weights);
+  // The softmax leaves time to fetch the first values.
+  const uint8_t* first_values = ByteAddress(block.values + visible[0].begin * head_dim);
+  for (int64_t i = 0; i < kFetchBytes; i += 64) hwy::Prefetch(first_values + i);
   for (int p = 0; p < kPairs; ++p) {
     *results.PartialOf(p, head_dim) = Softmax(visible[p], block.soft_cap, weights + p * kBlockTokens);
     std::memset(results.Sum(p), 0, static_cast<size_t>(head_dim) * sizeof(float));
@@ -337,23 +340,25 @@ HWY_NOINLINE void AttendTile(const AttentionCall& call, int64_t kv_head, Range p
 }
 
 template <typename T>
-HWY_INLINE void AttendBlockOf(const AttentionCall& call, int64_t kv_head, Range pairs, int64_t block,
-                              const Results& results) {
+HWY_INLINE void AttendBlocksOf(const AttentionCall& call, int64_t kv_head, Range pairs, Range blocks, Results results) {
+  const int64_t head_dim = call.shape.head_dim;
   Queries queries(call, kv_head, pairs);
-  for (int64_t begin = pairs.begin; begin < pairs.end; begin += kRegisterPairs) {
-    AttendRegisterTile<T>(call, kv_head, {begin, std::min(begin + kRegisterPairs, pairs.end)}, block,
-                          queries.Of(begin - pairs.begin, call.shape.head_dim),
-                          {results.Sum(begin - pairs.begin), results.stride});
+  for (int64_t block = blocks.begin; block < blocks.end; ++block, results.data += ResultFloats(head_dim)) {
+    for (int64_t begin = pairs.begin; begin < pairs.end; begin += kRegisterPairs) {
+      AttendRegisterTile<T>(call, kv_head, {begin, std::min(begin + kRegisterPairs, pairs.end)}, block,
+                            queries.Of(begin - pairs.begin, head_dim),
+                            {results.Sum(begin - pairs.begin), results.stride});
+    }
   }
 }
 
-// One block for a tile of pairs.
-HWY_NOINLINE void AttendBlock(const AttentionCall& call, int64_t kv_head, Range pairs, int64_t block,
-                              const Results& results) {
+// Some blocks for a tile of pairs. A pair's results for consecutive blocks lie side by side.
+HWY_NOINLINE void AttendBlocks(const AttentionCall& call, int64_t kv_head, Range pairs, Range blocks,
+                               const Results& results) {
   if (call.shape.cache_type == SYL_F16) {
-    AttendBlockOf<hwy::float16_t>(call, kv_head, pairs, block, results);
+    AttendBlocksOf<hwy::float16_t>(call, kv_head, pairs, blocks, results);
   } else {
-    AttendBlockOf<float>(call, kv_head, pairs, block, results);
+    AttendBlocksOf<float>(call, kv_head, pairs, blocks, results);
   }
 }
 

@@ -19,14 +19,15 @@ namespace sylvester {
 namespace {
 
 constexpr void (*kAttendTile[kTierCount])(const AttentionCall&, int64_t kv_head, Range pairs) = SYL_TIERS(AttendTile);
-constexpr void (*kAttendBlock[kTierCount])(const AttentionCall&, int64_t kv_head, Range pairs, int64_t block,
-                                           const Results&) = SYL_TIERS(AttendBlock);
+constexpr void (*kAttendBlocks[kTierCount])(const AttentionCall&, int64_t kv_head, Range pairs, Range blocks,
+                                            const Results&) = SYL_TIERS(AttendBlocks);
 constexpr void (*kMergeBlocks[kTierCount])(const AttentionCall&, int64_t kv_head, int64_t pair,
                                            const Results&) = SYL_TIERS(MergeBlocks);
 
 // Fewer tiles than this leave threads idle: then blocks of keys run side by side too, and meet in the workspace. The
 // choice depends on the shape alone, the result not even on the choice.
 constexpr int64_t kEnoughTiles = 32;
+constexpr int64_t kTasksPerThread = 8;
 constexpr int64_t kAlignment = 64;
 
 using Counter = std::atomic<int32_t>;
@@ -57,30 +58,35 @@ void RunTiles(const AttentionCall& call, syl_pool* pool) {
 
 void RunBlocks(const AttentionCall& call, void* workspace, syl_pool* pool) {
   const Tier tier = CurrentTier();
-  const int64_t tiles = call.Tiles(), heads = call.shape.kv_heads;
+  const int64_t strips = call.Tiles() * call.shape.kv_heads;  // a tile of a head each
   const Range blocks = call.VisibleBlocks({0, call.Pairs()});
   const int64_t slots = blocks.end - blocks.begin, result_floats = ResultFloats(call.shape.head_dim);
+  // Blocks side by side in the cache are read as one stream.
+  const int64_t run = std::max<int64_t>(1, slots * strips / (kTasksPerThread * Threads(pool)));
+  const int64_t runs = CeilDiv(slots, run);
 
   const auto address = reinterpret_cast<uintptr_t>(workspace);
   auto* base = static_cast<uint8_t*>(workspace) + (kAlignment - address % kAlignment) % kAlignment;
-  auto* blocks_left = reinterpret_cast<Counter*>(base);
-  for (int64_t i = 0; i < heads * tiles; ++i) new (blocks_left + i) Counter(static_cast<int32_t>(slots));
-  auto* floats = reinterpret_cast<float*>(base + CounterBytes(heads * tiles));
+  auto* runs_left = reinterpret_cast<Counter*>(base);
+  for (int64_t i = 0; i < strips; ++i) new (runs_left + i) Counter(static_cast<int32_t>(runs));
+  auto* floats = reinterpret_cast<float*>(base + CounterBytes(strips));
   const auto result = [&](int64_t head, int64_t pair, int64_t block) {
     return floats + ((head * call.Pairs() + pair) * slots + block - blocks.begin) * result_floats;
   };
 
-  ParallelFor(pool, heads * tiles * slots, [&](int64_t task, int32_t) {
-    const int64_t head = task % heads, tile = task / heads % tiles, block = blocks.begin + task / heads / tiles;
-    const Range pairs = call.TilePairs(tile), visible = call.VisibleBlocks(pairs);
-    if (visible.begin <= block && block < visible.end) {
-      kAttendBlock[tier](call, head, pairs, block, {result(head, pairs.begin, block), slots * result_floats});
+  ParallelFor(pool, strips * runs, [&](int64_t task, int32_t) {
+    const int64_t strip = task / runs, head = strip / call.Tiles();
+    const Range pairs = call.TilePairs(strip % call.Tiles()), visible = call.VisibleBlocks(pairs);
+    const int64_t first_block = blocks.begin + task % runs * run;
+    const Range mine{std::max(first_block, visible.begin), std::min(first_block + run, visible.end)};
+    if (!mine.IsEmpty()) {
+      kAttendBlocks[tier](call, head, pairs, mine, {result(head, pairs.begin, mine.begin), slots * result_floats});
     }
-    // Whoever completes a tile merges its blocks.
-    if (blocks_left[head * tiles + tile].fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+    // Whoever completes a strip merges its blocks.
+    if (runs_left[strip].fetch_sub(1, std::memory_order_acq_rel) != 1) return;
     for (int64_t pair = pairs.begin; pair < pairs.end; ++pair) {
-      const int64_t first_block = call.VisibleBlocks({pair, pair + 1}).begin;
-      kMergeBlocks[tier](call, head, pair, {result(head, pair, first_block), result_floats});
+      const int64_t first = call.VisibleBlocks({pair, pair + 1}).begin;
+      kMergeBlocks[tier](call, head, pair, {result(head, pair, first), result_floats});
     }
   });
 }
