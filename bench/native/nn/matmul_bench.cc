@@ -4,63 +4,20 @@
 #include <benchmark/benchmark.h>
 #include <sylvester/sylvester.h>
 
-#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <memory>
 #include <random>
 #include <string>
-#include <thread>
 #include <vector>
+
+#include "bench/native/machine.h"
 
 namespace {
 
-constexpr int64_t kColdBytes = int64_t{160} << 20;
+using namespace sylvester_bench;
+
 constexpr int64_t kFewRows = 16;
-
-struct Buffer {
-  explicit Buffer(int64_t bytes)
-      : data(static_cast<uint8_t*>(std::aligned_alloc(4096, static_cast<size_t>((bytes + 4095) / 4096 * 4096)))) {}
-  ~Buffer() { std::free(data); }
-  Buffer(const Buffer&) = delete;
-  Buffer& operator=(const Buffer&) = delete;
-  uint8_t* data;
-};
-
-uint64_t ReadAll(const uint64_t* data, int64_t count) {
-  uint64_t sums[8] = {};
-  for (int64_t i = 0; i + 8 <= count; i += 8) {
-    for (int64_t j = 0; j < 8; ++j) sums[j] += data[i + j];
-  }
-  uint64_t sum = 0;
-  for (const uint64_t part : sums) sum += part;
-  return sum;
-}
-
-// Best of some passes over memory that no cache holds, in bytes a second.
-double ReadBandwidth(int threads) {
-  Buffer buffer(kColdBytes);
-  auto* data = reinterpret_cast<uint64_t*>(buffer.data);
-  const int64_t words = kColdBytes / 8, share = words / threads;
-  std::fill_n(data, words, 1);
-  double best = 0;
-  for (int pass = 0; pass < 8; ++pass) {
-    const auto start = std::chrono::steady_clock::now();
-    std::vector<std::thread> workers;
-    for (int t = 0; t < threads; ++t) {
-      workers.emplace_back([=] { benchmark::DoNotOptimize(ReadAll(data + t * share, share)); });
-    }
-    for (std::thread& worker : workers) worker.join();
-    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-    best = std::max(best, static_cast<double>(kColdBytes) / seconds.count());
-  }
-  return best;
-}
-
-double Bandwidth(int threads) {
-  static const double measured[2] = {ReadBandwidth(1), ReadBandwidth(2)};
-  return measured[threads - 1];
-}
 
 struct Case {
   syl_dtype type;
@@ -101,7 +58,7 @@ void MatMul(benchmark::State& state, const Case& c) {
   const double products_per_second = static_cast<double>(state.iterations()) / seconds.count();
   const double read = static_cast<double>(bytes) * products_per_second;
   state.counters["weights_GB_s"] = read / 1e9;
-  state.counters["of_bandwidth_%"] = 100 * read / Bandwidth(c.threads);
+  state.counters["of_bandwidth_%"] = 100 * read / ReadBandwidth(c.threads);
   state.counters["GFLOP_s"] = 2e-9 * static_cast<double>(c.n * c.k * c.m) * products_per_second;
 }
 
@@ -134,7 +91,7 @@ const bool kRegistered = [] {
   benchmark::AddCustomContext("tier", syl_tier());
   for (const int threads : {1, 2}) {
     benchmark::AddCustomContext("read_bandwidth_t" + std::to_string(threads),
-                                std::to_string(Bandwidth(threads) / 1e9) + " GB/s");
+                                std::to_string(ReadBandwidth(threads) / 1e9) + " GB/s");
   }
   return true;
 }();
