@@ -21,6 +21,7 @@ constexpr TypeInfo InfoOf(syl_dtype type) {
     case SYL_F32: return {1, 4};
     case SYL_F16:
     case SYL_BF16: return {1, 2};
+    case SYL_F64: return {1, 8};
     case SYL_Q4_0: return {kBlock, 18};
     case SYL_Q4_1: return {kBlock, 20};
     case SYL_Q5_0: return {kBlock, 22};
@@ -170,6 +171,12 @@ void Dequantize(syl_dtype type, const void* x, int64_t n, float* y) {
     for (int64_t i = 0; i < n; ++i) y[i] = F16At(bytes + 2 * i);
   } else if (type == SYL_BF16) {
     for (int64_t i = 0; i < n; ++i) y[i] = FloatFromBf16(U16At(bytes + 2 * i));
+  } else if (type == SYL_F64) {
+    for (int64_t i = 0; i < n; ++i) {
+      double value;
+      std::memcpy(&value, bytes + 8 * i, sizeof(value));
+      y[i] = static_cast<float>(value);
+    }
   } else {
     const TypeInfo info = InfoOf(type);
     const BlockFunction dequantize = BlockFunctionOf(type);

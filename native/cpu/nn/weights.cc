@@ -189,6 +189,8 @@ int64_t RoundUp(int64_t value, int64_t multiple) { return (value + multiple - 1)
 syl_status LayOutWeights(const char* function, syl_dtype type, int64_t n, int64_t k, PackedLayout* layout) {
   const int64_t block = syl_dtype_block_size(type);
   if (block == 0) return Fail(SYL_BAD_VALUE, "%s: type is %d, not a syl_dtype", function, type);
+  if (type == SYL_F64)
+    return Fail(SYL_UNSUPPORTED, "%s: type is %d, weights of 64 bits have no kernel", function, type);
   for (const auto& [name, value] : {std::pair{"n", n}, std::pair{"k", k}}) {
     if (value < 1 || value > INT32_MAX) {
       return Fail(SYL_BAD_VALUE, "%s: %s is %lld, must be 1..%d", function, name, static_cast<long long>(value),

@@ -53,6 +53,7 @@ enum {
   SYL_Q4_K = 12, /* 256 weights: f16 d, f16 dmin, 12 bytes of 6-bit (sc, m), nibbles; w = d sc q - dmin m */
   SYL_Q5_K = 13, /* as Q4_K with a plane of fifth bits */
   SYL_Q6_K = 14, /* 256 weights: 6-bit q, int8 sc per 16, f16 d;   w = d sc (q - 32) */
+  SYL_F64 = 28,
   SYL_BF16 = 30
 };
 
@@ -102,8 +103,9 @@ SYL_API int32_t syl_pool_threads(const syl_pool* pool);
 SYL_API int64_t syl_dtype_block_size(syl_dtype type);
 SYL_API int64_t syl_dtype_block_bytes(syl_dtype type);
 
-/* y[i] = float(x[i]), i < n, for every type above; n must be a multiple of the block size. Exact for plain types;
- * for block types each step of the formula beside the type is rounded to float once, as ggml does.
+/* y[i] = float(x[i]), i < n, for every type above; n must be a multiple of the block size. Exact for 16-bit
+ * types, rounded once for F64; for block types each step of the formula beside the type is rounded to float once, as
+ * ggml does.
  * x and y must not overlap. Errors: NULL_ARGUMENT, BAD_VALUE (type), BAD_SHAPE, OVERLAP. */
 SYL_API syl_status syl_dequantize_f32(syl_dtype type, const void* x, int64_t n, float* y);
 

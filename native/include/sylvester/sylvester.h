@@ -1,8 +1,10 @@
-/* Sylvester: native inference kernels. This header includes the whole C ABI. */
+/* Sylvester: native inference kernels. This header includes the whole C ABI of the CPU library; that of CUDA is
+ * <sylvester/cuda.h>. */
 #ifndef SYLVESTER_H_
 #define SYLVESTER_H_
 
 #include <sylvester/common.h>
+#include <sylvester/hadamard.h>
 #include <sylvester/logits.h>
 #include <sylvester/nn.h>
 

@@ -71,7 +71,8 @@ INSTANTIATE_TEST_SUITE_P(, DType, ::testing::ValuesIn(kBlockTypes),
                          [](const auto& info) { return std::string(info.param.name); });
 
 TEST(PlainDType, Sizes) {
-  for (const auto& [type, bytes] : {std::pair{SYL_F32, 4}, std::pair{SYL_F16, 2}, std::pair{SYL_BF16, 2}}) {
+  for (const auto& [type, bytes] :
+       {std::pair{SYL_F32, 4}, std::pair{SYL_F16, 2}, std::pair{SYL_BF16, 2}, std::pair{SYL_F64, 8}}) {
     EXPECT_EQ(syl_dtype_block_size(type), 1);
     EXPECT_EQ(syl_dtype_block_bytes(type), bytes);
   }
@@ -86,6 +87,13 @@ TEST(PlainDType, FloatKeepsItsBits) {
   std::vector<float> y(x.size());
   ASSERT_EQ(syl_dequantize_f32(SYL_F32, x.data(), 5, y.data()), SYL_OK);
   EXPECT_TRUE(SameBits(x, y));
+}
+
+TEST(PlainDType, DoubleIsRoundedOnce) {
+  const std::vector<double> x = {1.5, -0.0, 1 + 0x1p-24, 1 + 0x3p-24, 1 + 0x1p-24 + 0x1p-50, 1e300};
+  std::vector<float> y(x.size());
+  ASSERT_EQ(syl_dequantize_f32(SYL_F64, x.data(), 6, y.data()), SYL_OK);
+  EXPECT_TRUE(SameBits(y, {1.5f, -0.0f, 1.0f, 1 + 0x1p-22f, 1 + 0x1p-23f, kInfinity}));
 }
 
 TEST(PlainDType, BadArgumentsAreRefusedAndNamed) {

@@ -25,6 +25,8 @@ public enum DType {
   Q5_K(13, 256, 176),
   /** 256 weights of 6 bits, 8-bit scales per 16. */
   Q6_K(14, 256, 210),
+  /** IEEE double. */
+  F64(28, 1, 8),
   /** bfloat16. */
   BF16(30, 1, 2);
 

@@ -212,6 +212,15 @@ public class SylvesterFfi extends Layouts {
     public static int SYL_Q6_K() {
         return SYL_Q6_K;
     }
+    private static final int SYL_F64 = (int)28L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_F64 = 28
+     * }
+     */
+    public static int SYL_F64() {
+        return SYL_F64;
+    }
     private static final int SYL_BF16 = (int)30L;
     /**
      * {@snippet lang=c :
@@ -1113,6 +1122,799 @@ public class SylvesterFfi extends Layouts {
                 traceDowncall("syl_philox4x32", counter, key, out);
             }
             return (int)mh$.invokeExact(counter, key, out);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+    private static final int SYL_HADAMARD_SYLVESTER = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_HADAMARD_SYLVESTER = 0
+     * }
+     */
+    public static int SYL_HADAMARD_SYLVESTER() {
+        return SYL_HADAMARD_SYLVESTER;
+    }
+    private static final int SYL_HADAMARD_REGULAR = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_HADAMARD_REGULAR = 1
+     * }
+     */
+    public static int SYL_HADAMARD_REGULAR() {
+        return SYL_HADAMARD_REGULAR;
+    }
+    private static final int SYL_HADAMARD_BLOCKS = (int)2L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_HADAMARD_BLOCKS = 2
+     * }
+     */
+    public static int SYL_HADAMARD_BLOCKS() {
+        return SYL_HADAMARD_BLOCKS;
+    }
+    private static final int SYL_HADAMARD_OVERLAPPED = (int)3L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_HADAMARD_OVERLAPPED = 3
+     * }
+     */
+    public static int SYL_HADAMARD_OVERLAPPED() {
+        return SYL_HADAMARD_OVERLAPPED;
+    }
+    private static final int SYL_HADAMARD_TABLE_DEFAULT = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_HADAMARD_TABLE_DEFAULT = 0
+     * }
+     */
+    public static int SYL_HADAMARD_TABLE_DEFAULT() {
+        return SYL_HADAMARD_TABLE_DEFAULT;
+    }
+    private static final int SYL_HADAMARD_TABLE_QUAROT = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_HADAMARD_TABLE_QUAROT = 1
+     * }
+     */
+    public static int SYL_HADAMARD_TABLE_QUAROT() {
+        return SYL_HADAMARD_TABLE_QUAROT;
+    }
+    private static final int SYL_HADAMARD_NO_QUANTIZER = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_HADAMARD_NO_QUANTIZER = 0
+     * }
+     */
+    public static int SYL_HADAMARD_NO_QUANTIZER() {
+        return SYL_HADAMARD_NO_QUANTIZER;
+    }
+    private static final int SYL_HADAMARD_I8 = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_HADAMARD_I8 = 1
+     * }
+     */
+    public static int SYL_HADAMARD_I8() {
+        return SYL_HADAMARD_I8;
+    }
+    private static final int SYL_HADAMARD_U4 = (int)2L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_HADAMARD_U4 = 2
+     * }
+     */
+    public static int SYL_HADAMARD_U4() {
+        return SYL_HADAMARD_U4;
+    }
+    private static final int SYL_HADAMARD_U2 = (int)3L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_HADAMARD_U2 = 3
+     * }
+     */
+    public static int SYL_HADAMARD_U2() {
+        return SYL_HADAMARD_U2;
+    }
+
+    private static class syl_hadamard_new {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_hadamard_new");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_hadamard_new(const syl_hadamard_options *options, syl_hadamard **plan)
+     * }
+     */
+    public static FunctionDescriptor syl_hadamard_new$descriptor() {
+        return syl_hadamard_new.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_hadamard_new(const syl_hadamard_options *options, syl_hadamard **plan)
+     * }
+     */
+    public static MethodHandle syl_hadamard_new$handle() {
+        return syl_hadamard_new.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_hadamard_new(const syl_hadamard_options *options, syl_hadamard **plan)
+     * }
+     */
+    public static MemorySegment syl_hadamard_new$address() {
+        return syl_hadamard_new.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_hadamard_new(const syl_hadamard_options *options, syl_hadamard **plan)
+     * }
+     */
+    public static int syl_hadamard_new(MemorySegment options, MemorySegment plan) {
+        var mh$ = syl_hadamard_new.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_hadamard_new", options, plan);
+            }
+            return (int)mh$.invokeExact(options, plan);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_hadamard_free {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_hadamard_free");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * void syl_hadamard_free(syl_hadamard *plan)
+     * }
+     */
+    public static FunctionDescriptor syl_hadamard_free$descriptor() {
+        return syl_hadamard_free.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * void syl_hadamard_free(syl_hadamard *plan)
+     * }
+     */
+    public static MethodHandle syl_hadamard_free$handle() {
+        return syl_hadamard_free.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * void syl_hadamard_free(syl_hadamard *plan)
+     * }
+     */
+    public static MemorySegment syl_hadamard_free$address() {
+        return syl_hadamard_free.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * void syl_hadamard_free(syl_hadamard *plan)
+     * }
+     */
+    public static void syl_hadamard_free(MemorySegment plan) {
+        var mh$ = syl_hadamard_free.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_hadamard_free", plan);
+            }
+            mh$.invokeExact(plan);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_hadamard_describe {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_hadamard_describe");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_hadamard_describe(const syl_hadamard *plan, syl_hadamard_info *info)
+     * }
+     */
+    public static FunctionDescriptor syl_hadamard_describe$descriptor() {
+        return syl_hadamard_describe.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_hadamard_describe(const syl_hadamard *plan, syl_hadamard_info *info)
+     * }
+     */
+    public static MethodHandle syl_hadamard_describe$handle() {
+        return syl_hadamard_describe.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_hadamard_describe(const syl_hadamard *plan, syl_hadamard_info *info)
+     * }
+     */
+    public static MemorySegment syl_hadamard_describe$address() {
+        return syl_hadamard_describe.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_hadamard_describe(const syl_hadamard *plan, syl_hadamard_info *info)
+     * }
+     */
+    public static int syl_hadamard_describe(MemorySegment plan, MemorySegment info) {
+        var mh$ = syl_hadamard_describe.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_hadamard_describe", plan, info);
+            }
+            return (int)mh$.invokeExact(plan, info);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_hadamard_workspace {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_INT
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_hadamard_workspace");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int64_t syl_hadamard_workspace(const syl_hadamard *plan, int32_t threads)
+     * }
+     */
+    public static FunctionDescriptor syl_hadamard_workspace$descriptor() {
+        return syl_hadamard_workspace.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int64_t syl_hadamard_workspace(const syl_hadamard *plan, int32_t threads)
+     * }
+     */
+    public static MethodHandle syl_hadamard_workspace$handle() {
+        return syl_hadamard_workspace.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int64_t syl_hadamard_workspace(const syl_hadamard *plan, int32_t threads)
+     * }
+     */
+    public static MemorySegment syl_hadamard_workspace$address() {
+        return syl_hadamard_workspace.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int64_t syl_hadamard_workspace(const syl_hadamard *plan, int32_t threads)
+     * }
+     */
+    public static long syl_hadamard_workspace(MemorySegment plan, int threads) {
+        var mh$ = syl_hadamard_workspace.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_hadamard_workspace", plan, threads);
+            }
+            return (long)mh$.invokeExact(plan, threads);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_hadamard_run {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_hadamard_run");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_hadamard_run(const syl_hadamard *plan, const void *x, void *y, float *scales, float *zeros, int64_t first, int64_t count, syl_pool *pool, void *workspace, int64_t workspace_bytes)
+     * }
+     */
+    public static FunctionDescriptor syl_hadamard_run$descriptor() {
+        return syl_hadamard_run.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_hadamard_run(const syl_hadamard *plan, const void *x, void *y, float *scales, float *zeros, int64_t first, int64_t count, syl_pool *pool, void *workspace, int64_t workspace_bytes)
+     * }
+     */
+    public static MethodHandle syl_hadamard_run$handle() {
+        return syl_hadamard_run.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_hadamard_run(const syl_hadamard *plan, const void *x, void *y, float *scales, float *zeros, int64_t first, int64_t count, syl_pool *pool, void *workspace, int64_t workspace_bytes)
+     * }
+     */
+    public static MemorySegment syl_hadamard_run$address() {
+        return syl_hadamard_run.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_hadamard_run(const syl_hadamard *plan, const void *x, void *y, float *scales, float *zeros, int64_t first, int64_t count, syl_pool *pool, void *workspace, int64_t workspace_bytes)
+     * }
+     */
+    public static int syl_hadamard_run(MemorySegment plan, MemorySegment x, MemorySegment y, MemorySegment scales, MemorySegment zeros, long first, long count, MemorySegment pool, MemorySegment workspace, long workspace_bytes) {
+        var mh$ = syl_hadamard_run.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_hadamard_run", plan, x, y, scales, zeros, first, count, pool, workspace, workspace_bytes);
+            }
+            return (int)mh$.invokeExact(plan, x, y, scales, zeros, first, count, pool, workspace, workspace_bytes);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_hadamard_run_transposed {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_hadamard_run_transposed");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_hadamard_run_transposed(const syl_hadamard *plan, const void *y, void *x, int64_t first, int64_t count, syl_pool *pool, void *workspace, int64_t workspace_bytes)
+     * }
+     */
+    public static FunctionDescriptor syl_hadamard_run_transposed$descriptor() {
+        return syl_hadamard_run_transposed.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_hadamard_run_transposed(const syl_hadamard *plan, const void *y, void *x, int64_t first, int64_t count, syl_pool *pool, void *workspace, int64_t workspace_bytes)
+     * }
+     */
+    public static MethodHandle syl_hadamard_run_transposed$handle() {
+        return syl_hadamard_run_transposed.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_hadamard_run_transposed(const syl_hadamard *plan, const void *y, void *x, int64_t first, int64_t count, syl_pool *pool, void *workspace, int64_t workspace_bytes)
+     * }
+     */
+    public static MemorySegment syl_hadamard_run_transposed$address() {
+        return syl_hadamard_run_transposed.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_hadamard_run_transposed(const syl_hadamard *plan, const void *y, void *x, int64_t first, int64_t count, syl_pool *pool, void *workspace, int64_t workspace_bytes)
+     * }
+     */
+    public static int syl_hadamard_run_transposed(MemorySegment plan, MemorySegment y, MemorySegment x, long first, long count, MemorySegment pool, MemorySegment workspace, long workspace_bytes) {
+        var mh$ = syl_hadamard_run_transposed.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_hadamard_run_transposed", plan, y, x, first, count, pool, workspace, workspace_bytes);
+            }
+            return (int)mh$.invokeExact(plan, y, x, first, count, pool, workspace, workspace_bytes);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_hadamard_f32 {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_DOUBLE,
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_hadamard_f32");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_hadamard_f32(float *x, int64_t rows, int64_t stride, int64_t n, double scale, syl_pool *pool)
+     * }
+     */
+    public static FunctionDescriptor syl_hadamard_f32$descriptor() {
+        return syl_hadamard_f32.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_hadamard_f32(float *x, int64_t rows, int64_t stride, int64_t n, double scale, syl_pool *pool)
+     * }
+     */
+    public static MethodHandle syl_hadamard_f32$handle() {
+        return syl_hadamard_f32.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_hadamard_f32(float *x, int64_t rows, int64_t stride, int64_t n, double scale, syl_pool *pool)
+     * }
+     */
+    public static MemorySegment syl_hadamard_f32$address() {
+        return syl_hadamard_f32.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_hadamard_f32(float *x, int64_t rows, int64_t stride, int64_t n, double scale, syl_pool *pool)
+     * }
+     */
+    public static int syl_hadamard_f32(MemorySegment x, long rows, long stride, long n, double scale, MemorySegment pool) {
+        var mh$ = syl_hadamard_f32.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_hadamard_f32", x, rows, stride, n, scale, pool);
+            }
+            return (int)mh$.invokeExact(x, rows, stride, n, scale, pool);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_hadamard_f64 {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_DOUBLE,
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_hadamard_f64");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_hadamard_f64(double *x, int64_t rows, int64_t stride, int64_t n, double scale, syl_pool *pool)
+     * }
+     */
+    public static FunctionDescriptor syl_hadamard_f64$descriptor() {
+        return syl_hadamard_f64.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_hadamard_f64(double *x, int64_t rows, int64_t stride, int64_t n, double scale, syl_pool *pool)
+     * }
+     */
+    public static MethodHandle syl_hadamard_f64$handle() {
+        return syl_hadamard_f64.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_hadamard_f64(double *x, int64_t rows, int64_t stride, int64_t n, double scale, syl_pool *pool)
+     * }
+     */
+    public static MemorySegment syl_hadamard_f64$address() {
+        return syl_hadamard_f64.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_hadamard_f64(double *x, int64_t rows, int64_t stride, int64_t n, double scale, syl_pool *pool)
+     * }
+     */
+    public static int syl_hadamard_f64(MemorySegment x, long rows, long stride, long n, double scale, MemorySegment pool) {
+        var mh$ = syl_hadamard_f64.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_hadamard_f64", x, rows, stride, n, scale, pool);
+            }
+            return (int)mh$.invokeExact(x, rows, stride, n, scale, pool);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_hadamard_f16 {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_DOUBLE,
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_hadamard_f16");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_hadamard_f16(uint16_t *x, int64_t rows, int64_t stride, int64_t n, double scale, syl_pool *pool)
+     * }
+     */
+    public static FunctionDescriptor syl_hadamard_f16$descriptor() {
+        return syl_hadamard_f16.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_hadamard_f16(uint16_t *x, int64_t rows, int64_t stride, int64_t n, double scale, syl_pool *pool)
+     * }
+     */
+    public static MethodHandle syl_hadamard_f16$handle() {
+        return syl_hadamard_f16.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_hadamard_f16(uint16_t *x, int64_t rows, int64_t stride, int64_t n, double scale, syl_pool *pool)
+     * }
+     */
+    public static MemorySegment syl_hadamard_f16$address() {
+        return syl_hadamard_f16.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_hadamard_f16(uint16_t *x, int64_t rows, int64_t stride, int64_t n, double scale, syl_pool *pool)
+     * }
+     */
+    public static int syl_hadamard_f16(MemorySegment x, long rows, long stride, long n, double scale, MemorySegment pool) {
+        var mh$ = syl_hadamard_f16.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_hadamard_f16", x, rows, stride, n, scale, pool);
+            }
+            return (int)mh$.invokeExact(x, rows, stride, n, scale, pool);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_hadamard_bf16 {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_DOUBLE,
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_hadamard_bf16");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_hadamard_bf16(uint16_t *x, int64_t rows, int64_t stride, int64_t n, double scale, syl_pool *pool)
+     * }
+     */
+    public static FunctionDescriptor syl_hadamard_bf16$descriptor() {
+        return syl_hadamard_bf16.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_hadamard_bf16(uint16_t *x, int64_t rows, int64_t stride, int64_t n, double scale, syl_pool *pool)
+     * }
+     */
+    public static MethodHandle syl_hadamard_bf16$handle() {
+        return syl_hadamard_bf16.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_hadamard_bf16(uint16_t *x, int64_t rows, int64_t stride, int64_t n, double scale, syl_pool *pool)
+     * }
+     */
+    public static MemorySegment syl_hadamard_bf16$address() {
+        return syl_hadamard_bf16.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_hadamard_bf16(uint16_t *x, int64_t rows, int64_t stride, int64_t n, double scale, syl_pool *pool)
+     * }
+     */
+    public static int syl_hadamard_bf16(MemorySegment x, long rows, long stride, long n, double scale, MemorySegment pool) {
+        var mh$ = syl_hadamard_bf16.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_hadamard_bf16", x, rows, stride, n, scale, pool);
+            }
+            return (int)mh$.invokeExact(x, rows, stride, n, scale, pool);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_hadamard_matrix {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_hadamard_matrix");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_hadamard_matrix(int32_t family, int64_t n, int32_t base, int32_t table, int64_t block, float *h)
+     * }
+     */
+    public static FunctionDescriptor syl_hadamard_matrix$descriptor() {
+        return syl_hadamard_matrix.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_hadamard_matrix(int32_t family, int64_t n, int32_t base, int32_t table, int64_t block, float *h)
+     * }
+     */
+    public static MethodHandle syl_hadamard_matrix$handle() {
+        return syl_hadamard_matrix.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_hadamard_matrix(int32_t family, int64_t n, int32_t base, int32_t table, int64_t block, float *h)
+     * }
+     */
+    public static MemorySegment syl_hadamard_matrix$address() {
+        return syl_hadamard_matrix.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_hadamard_matrix(int32_t family, int64_t n, int32_t base, int32_t table, int64_t block, float *h)
+     * }
+     */
+    public static int syl_hadamard_matrix(int family, long n, int base, int table, long block, MemorySegment h) {
+        var mh$ = syl_hadamard_matrix.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_hadamard_matrix", family, n, base, table, block, h);
+            }
+            return (int)mh$.invokeExact(family, n, base, table, block, h);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {
