@@ -13,7 +13,7 @@
 #include "hwy/highway.h"
 #include "native/cpu/nn/attention.h"
 #include "native/cpu/nn/exp-inl.h"
-#include "native/cpu/nn/half-inl.h"
+#include "native/cpu/half-inl.h"
 #include "native/cpu/nn/tree_sum-inl.h"
 
 HWY_BEFORE_NAMESPACE();

@@ -12,7 +12,7 @@
 #define HWY_TARGET_INCLUDE "native/cpu/nn/cache.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
-#include "native/cpu/nn/half-inl.h"
+#include "native/cpu/half-inl.h"
 
 #ifndef SYLVESTER_NATIVE_CPU_NN_APPEND_CALL_
 #define SYLVESTER_NATIVE_CPU_NN_APPEND_CALL_

@@ -10,7 +10,7 @@
 
 #include "hwy/highway.h"
 #include "native/cpu/nn/dot_i16-inl.h"
-#include "native/cpu/nn/half-inl.h"
+#include "native/cpu/half-inl.h"
 #include "native/cpu/nn/matmul.h"
 
 HWY_BEFORE_NAMESPACE();

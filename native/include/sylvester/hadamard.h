@@ -10,10 +10,12 @@
  *
  * Arithmetic is float, double for SYL_F64. 16-bit inputs are widened first and outputs are rounded once, at the end.
  * The order of operations is fixed, so that results have the same bits on every tier, on CUDA, and for any stride,
- * alignment, batch position and number of threads; a NaN or an infinity stays in its transform:
+ * alignment, batch position and number of threads; a NaN (of unspecified sign and payload) or an infinity stays in its
+ * transform:
  *   1. the 2^k part: butterflies at distance 1, 2, 4, ...: (a, b) -> (a + b, a - b), each rounded once;
- *   2. the base part: output i is the sum over the quads q = 0, 1, ... in this order of
- *      ((+-z[4q] +- z[4q+1]) + (+-z[4q+2] +- z[4q+3])), signs from row i of the base matrix (column i when transposed);
+ *   2. the base part, m = row i of the base matrix (column i when transposed): output i starts at 0 and, for the quads
+ *      q = 0, 1, ... in this order, adds or subtracts, by the sign m[4q], t = (z[4q] +- z[4q+1]) +- (z[4q+2] +- z[4q+3])
+ *      with the signs m[4q] m[4q+1], m[4q] m[4q+2] and m[4q+2] m[4q+3];
  *   3. one multiplication by scale (rounded to float), then the sign.
  * Error of one round for any finite input without overflow, u = 2^-24 (2^-53 for F64), to first order in u:
  *     |y[i] - exact| <= (k + b + 2) u |scale| sum|x| + v |y[i]|,

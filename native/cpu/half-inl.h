@@ -1,10 +1,10 @@
-// Vectors of floats from and to memory that holds floats or halves. Halves round to nearest even and keep infinities
-// and NaN on every tier.
-#if defined(SYLVESTER_NATIVE_CPU_NN_HALF_INL_H_) == defined(HWY_TARGET_TOGGLE)
-#ifdef SYLVESTER_NATIVE_CPU_NN_HALF_INL_H_
-#undef SYLVESTER_NATIVE_CPU_NN_HALF_INL_H_
+// Vectors of floats from and to memory that holds floats, halves or bfloat16. They round to nearest even and keep
+// infinities and NaN on every tier.
+#if defined(SYLVESTER_NATIVE_CPU_HALF_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef SYLVESTER_NATIVE_CPU_HALF_INL_H_
+#undef SYLVESTER_NATIVE_CPU_HALF_INL_H_
 #else
-#define SYLVESTER_NATIVE_CPU_NN_HALF_INL_H_
+#define SYLVESTER_NATIVE_CPU_HALF_INL_H_
 #endif
 
 #include "hwy/highway.h"
@@ -71,6 +71,28 @@ HWY_INLINE void StoreFloats(hn::Vec<D> v, D /* tag */, hwy::float16_t* p) {
   hn::StoreU(hn::DemoteTo(dh, v), dh, p);
 }
 #endif
+
+template <class D>
+HWY_INLINE hn::Vec<D> LoadFloats(D d, const hwy::bfloat16_t* p) {
+  const hn::RebindToSigned<D> di;
+  const hn::Rebind<uint16_t, D> du16;
+  const auto bits = hn::PromoteTo(di, hn::LoadU(du16, reinterpret_cast<const uint16_t*>(p)));
+  return hn::BitCast(d, hn::ShiftLeft<16>(bits));
+}
+
+// Highway's conversion truncates.
+template <class D>
+HWY_INLINE void StoreFloats(hn::Vec<D> v, D d, hwy::bfloat16_t* p) {
+  const hn::RebindToUnsigned<D> du;
+  const hn::RebindToSigned<D> di;
+  const hn::Rebind<uint16_t, D> du16;
+  const auto bits = hn::BitCast(du, v);
+  const auto upper = hn::ShiftRight<16>(bits);
+  const auto rounded =
+      hn::ShiftRight<16>(hn::Add(hn::Add(bits, hn::Set(du, 0x7fff)), hn::And(upper, hn::Set(du, 1))));
+  const auto value = hn::IfThenElse(hn::RebindMask(du, hn::IsNaN(v)), hn::Or(upper, hn::Set(du, 0x40)), rounded);
+  hn::StoreU(hn::DemoteTo(du16, hn::BitCast(di, value)), du16, reinterpret_cast<uint16_t*>(p));
+}
 
 }  // namespace HWY_NAMESPACE
 }  // namespace sylvester
