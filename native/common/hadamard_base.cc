@@ -151,8 +151,8 @@ bool HasHadamardBase(int32_t base, int32_t table) {
 std::vector<int8_t> HadamardBase(int32_t base, int32_t table) {
   const auto prime = [](int32_t p) { return Field{p, 1, {}}; };
   switch (base) {
-    // Both are in use: fast-hadamard-transform has the first, QuaRot, SpinQuant and QuIP# the second, which is Sloane's
-    // had.12 (neilsloane.com/hadamard).
+    // Both are in use: fast-hadamard-transform has the first; QuaRot, SpinQuant and QuIP# have the second, Sloane's
+    // had.12 (neilsloane.com/hadamard). 20, 40, 60, 108 and 140 are QuaRot's too, entry by entry.
     case 12: return table == SYL_HADAMARD_TABLE_QUAROT ? Paley1(prime(11)) : Paley2(prime(5));
     case 20: return Paley1(prime(19));
     case 28: return Paley1({3, 3, {1, 1, 0}});  // x^3 = x + 1
@@ -164,8 +164,8 @@ std::vector<int8_t> HadamardBase(int32_t base, int32_t table) {
     case 108: return Paley1(prime(107));
     case 124: return Paley2(prime(61));
     case 140: return Paley1(prime(139));
-    // The quadruples of W. H. Holzmann, H. Kharaghani, B. Tayfeh-Rezaie, "Williamson matrices up to order 59", Designs,
-    // Codes and Cryptography 46 (2008), as SageMath lists them (williamson_type_quadruples_smallcases).
+    // Quadruples by S. London (thesis, Chicago 2013) and M. Hall ("Combinatorial theory", 1983), as SageMath lists them
+    // (williamson_type_quadruples_smallcases).
     case 156: return Williamson(39, {0x0cdf58, 0x0dae98, 0x0af370, 0x047d4e});
     case 172: return Williamson(43, {0x3cda1c, 0x342b28, 0x135e04, 0x2450ce});
     default: return {1};

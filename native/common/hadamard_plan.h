@@ -34,13 +34,16 @@ struct HadamardPlan {
   // Elements (codes: bytes) from transform 0 to a transform.
   int64_t XOffset(int64_t transform) const { return Offset(options.x_stride, transform); }
   int64_t YOffset(int64_t transform) const { return Offset(options.y_stride, transform); }
-
- private:
   int64_t Offset(const int64_t* stride, int64_t transform) const {
     const int64_t inner = transform % options.count[2], outer = transform / options.count[2];
     return outer / options.count[1] * stride[0] + outer % options.count[1] * stride[1] + inner * stride[2];
   }
 };
+
+// What the matrix alone determines: family, n, base, table and block. butterflies: the plan's. where begins error
+// texts, up to the name of the argument.
+syl_status CheckHadamardFamily(const char* where, int32_t family, int64_t n, int32_t base, int32_t table, int64_t block,
+                               int64_t* butterflies);
 
 // Checks everything and fills the plan; function names the caller in error texts.
 syl_status MakeHadamardPlan(const char* function, const syl_hadamard_options* options, HadamardPlan* plan);
