@@ -82,7 +82,7 @@ HWY_INLINE hn::Vec<D> LoadFloats(D d, const hwy::bfloat16_t* p) {
 
 // Highway's conversion truncates.
 template <class D>
-HWY_INLINE void StoreFloats(hn::Vec<D> v, D d, hwy::bfloat16_t* p) {
+HWY_INLINE void StoreFloats(hn::Vec<D> v, D /* tag */, hwy::bfloat16_t* p) {
   const hn::RebindToUnsigned<D> du;
   const hn::RebindToSigned<D> di;
   const hn::Rebind<uint16_t, D> du16;

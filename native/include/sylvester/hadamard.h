@@ -14,7 +14,8 @@
  * transform:
  *   1. the 2^k part: butterflies at distance 1, 2, 4, ...: (a, b) -> (a + b, a - b), each rounded once;
  *   2. the base part, m = row i of the base matrix (column i when transposed): output i starts at 0 and, for the quads
- *      q = 0, 1, ... in this order, adds or subtracts, by the sign m[4q], t = (z[4q] +- z[4q+1]) +- (z[4q+2] +- z[4q+3])
+ *      q = 0, 1, ... in this order, adds or subtracts, by the sign of m[4q],
+ *      (z[4q] +- z[4q+1]) +- (z[4q+2] +- z[4q+3])
  *      with the signs m[4q] m[4q+1], m[4q] m[4q+2] and m[4q+2] m[4q+3];
  *   3. one multiplication by scale (rounded to float), then the sign.
  * Error of one round for any finite input without overflow, u = 2^-24 (2^-53 for F64), to first order in u:

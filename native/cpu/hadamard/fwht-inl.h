@@ -1,0 +1,224 @@
+// The butterfly network of H_(2^k), compiled once per target.
+//
+// Stages run in the order h = 1, 2, 4, ... and every output is a + b or a - b rounded once (a fused multiply-add with
+// the factor +-1 is the same), so the bits do not depend on vector width, blocking or tier. Rows come from a Source and
+// go to a Sink (row_ends-inl.h): what they convert, negate and scale costs no pass of its own.
+#if defined(SYLVESTER_NATIVE_CPU_HADAMARD_FWHT_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef SYLVESTER_NATIVE_CPU_HADAMARD_FWHT_INL_H_
+#undef SYLVESTER_NATIVE_CPU_HADAMARD_FWHT_INL_H_
+#else
+#define SYLVESTER_NATIVE_CPU_HADAMARD_FWHT_INL_H_
+#endif
+
+#include <cstddef>
+#include <cstdint>
+
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace sylvester {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+template <typename T>
+using Tag = hn::ScalableTag<T>;
+template <typename T>
+constexpr int64_t kLanes = static_cast<int64_t>(hn::MaxLanes(Tag<T>()));
+
+// Vectors that stay in registers with room for temporaries, and the elements in them.
+constexpr int64_t kRegisters = HWY_TARGET <= HWY_AVX3 ? 16 : 8;
+template <typename T>
+constexpr int64_t kRegisterRow = kRegisters* kLanes<T>;
+// The longest row that needs no pass over memory: one half waits in the first-level cache for the other.
+template <typename T>
+constexpr int64_t kOnePass = 2 * kRegisterRow<T>;
+// log2 of the largest radix of a pass over memory.
+constexpr int kPassBits = HWY_TARGET <= HWY_AVX3 ? 4 : 3;
+
+// Lane i receives lane i ^ kDistance.
+template <size_t kDistance, class D>
+HWY_INLINE hn::Vec<D> SwapLanes(D d, hn::Vec<D> v) {
+  constexpr size_t kBytes = kDistance * sizeof(hn::TFromD<D>);
+  if constexpr (kBytes == 4) {
+    return hn::Shuffle2301(v);
+  } else if constexpr (kBytes == 8 && kDistance == 1) {
+    return hn::Shuffle01(v);
+  } else if constexpr (kBytes == 8) {
+    return hn::Shuffle1032(v);
+  } else if constexpr (2 * kDistance == hn::MaxLanes(D())) {
+    return hn::ConcatLowerUpper(d, v, v);
+  } else {
+    return hn::SwapAdjacentBlocks(v);
+  }
+}
+
+// +1 where the lane's bit kDistance is clear, -1 where it is set.
+template <size_t kDistance, class D>
+HWY_INLINE hn::Vec<D> Alternating(D d) {
+  const hn::RebindToSigned<D> di;
+  const auto bit = hn::Set(di, static_cast<hn::TFromD<decltype(di)>>(kDistance));
+  return hn::IfThenElse(hn::RebindMask(d, hn::TestBit(hn::Iota(di, 0), bit)), hn::Set(d, -1), hn::Set(d, 1));
+}
+
+template <size_t kDistance, class D>
+HWY_INLINE hn::Vec<D> LaneStage(D d, hn::Vec<D> v) {
+  return hn::MulAdd(v, Alternating<kDistance>(d), SwapLanes<kDistance>(d, v));
+}
+
+// The stages within one vector, for transforms of n elements, n a power of two.
+template <class D>
+HWY_INLINE hn::Vec<D> LaneStages(D d, hn::Vec<D> v, int64_t n = hn::MaxLanes(D())) {
+  constexpr size_t kN = hn::MaxLanes(D());
+  v = LaneStage<1>(d, v);
+  if constexpr (kN > 2) {
+    if (n > 2) v = LaneStage<2>(d, v);
+  }
+  if constexpr (kN > 4) {
+    if (n > 4) v = LaneStage<4>(d, v);
+  }
+  if constexpr (kN > 8) {
+    if (n > 8) v = LaneStage<8>(d, v);
+  }
+  return v;
+}
+
+// The stages across registers.
+template <size_t kVectors, class V>
+HWY_INLINE void VectorStages(V (&v)[kVectors]) {
+#pragma GCC unroll 4
+  for (size_t h = 1; h < kVectors; h *= 2) {
+#pragma GCC unroll 16
+    for (size_t i = 0; i < kVectors; ++i) {
+      if (i & h) continue;
+      const V a = v[i], b = v[i | h];
+      v[i] = hn::Add(a, b);
+      v[i | h] = hn::Sub(a, b);
+    }
+  }
+}
+
+// kVectors vectors of a row, from element `first` on, transformed in registers.
+template <size_t kVectors, class D, class Source>
+HWY_INLINE void LoadTransformed(D d, const Source& source, int64_t first, hn::Vec<D> (&v)[kVectors]) {
+#pragma GCC unroll 16
+  for (size_t i = 0; i < kVectors; ++i) {
+    v[i] = LaneStages(d, source.Load(d, first + static_cast<int64_t>(i * hn::MaxLanes(d))));
+  }
+  VectorStages(v);
+}
+
+// A row of kVectors vectors.
+template <size_t kVectors, class D, class Source, class Sink>
+HWY_INLINE void RegisterRow(D d, const Source& source, int64_t first, const Sink& sink) {
+  hn::Vec<D> v[kVectors];
+  LoadTransformed(d, source, first, v);
+#pragma GCC unroll 16
+  for (size_t i = 0; i < kVectors; ++i) sink.Store(d, v[i], first + static_cast<int64_t>(i * hn::MaxLanes(d)));
+}
+
+// A row of 2 kRegisters vectors: the first half waits in memory, the second one in registers.
+template <class D, class Source, class Sink, typename T = hn::TFromD<D>>
+HWY_INLINE void OnePassRow(D d, const Source& source, int64_t first, const Sink& sink) {
+  constexpr int64_t kN = hn::MaxLanes(D());
+  HWY_ALIGN T half[kRegisterRow<T>];
+  hn::Vec<D> v[kRegisters];
+  LoadTransformed(d, source, first, v);
+#pragma GCC unroll 16
+  for (int64_t i = 0; i < kRegisters; ++i) hn::Store(v[i], d, half + i * kN);
+  LoadTransformed(d, source, first + kRegisterRow<T>, v);
+#pragma GCC unroll 16
+  for (int64_t i = 0; i < kRegisters; ++i) {
+    const auto a = hn::Load(d, half + i * kN);
+    sink.Store(d, hn::Add(a, v[i]), first + i * kN);
+    sink.Store(d, hn::Sub(a, v[i]), first + i * kN + kRegisterRow<T>);
+  }
+}
+
+// log2(kRadix) stages at distances stride, 2 stride, ... on the kRadix stride elements from `first` on.
+template <size_t kRadix, class D, class Source, class Sink>
+HWY_INLINE void RadixPass(D d, const Source& source, int64_t first, int64_t stride, const Sink& sink) {
+  for (int64_t i = first; i < first + stride; i += static_cast<int64_t>(hn::MaxLanes(d))) {
+    hn::Vec<D> v[kRadix];
+#pragma GCC unroll 16
+    for (size_t r = 0; r < kRadix; ++r) v[r] = source.Load(d, i + static_cast<int64_t>(r) * stride);
+    VectorStages(v);
+#pragma GCC unroll 16
+    for (size_t r = 0; r < kRadix; ++r) sink.Store(d, v[r], i + static_cast<int64_t>(r) * stride);
+  }
+}
+
+template <class D, class Source, class Sink>
+HWY_INLINE void Pass(int bits, D d, const Source& source, int64_t first, int64_t stride, const Sink& sink) {
+  switch (bits) {
+    case 1: return RadixPass<2>(d, source, first, stride, sink);
+    case 2: return RadixPass<4>(d, source, first, stride, sink);
+    case 3: return RadixPass<8>(d, source, first, stride, sink);
+    default:
+      if constexpr (kPassBits == 4) return RadixPass<16>(d, source, first, stride, sink);
+  }
+}
+
+// Stages of the outermost pass when `bits` stages are left for passes over memory: as few passes as there can be, of
+// much the same radix.
+HWY_INLINE int OuterBits(int bits) {
+  const int passes = (bits + kPassBits - 1) / kPassBits;
+  return bits / passes;
+}
+
+// n elements from `first` on, from source to memory, depth first: every part is done while a cache holds it.
+template <class D, class Source, class Memory>
+void Part(D d, const Source& source, int64_t first, int bits, const Memory& memory) {
+  using T = hn::TFromD<D>;
+  if (bits == 0) return OnePassRow(d, source, first, memory);
+  const int outer = OuterBits(bits);
+  const int64_t part = kOnePass<T> << (bits - outer);
+  for (int64_t r = 0; r < int64_t{1} << outer; ++r) Part(d, source, first + r * part, bits - outer, memory);
+  Pass(outer, d, memory, first, part, memory);
+}
+
+// One row of 2 kOnePass elements or more. memory: n elements where the row waits between its passes; it may be where
+// the source reads from or the sink writes to.
+template <class D, class Source, class Memory, class Sink>
+void LongRow(D d, int64_t n, const Source& source, const Memory& memory, const Sink& sink) {
+  using T = hn::TFromD<D>;
+  int bits = 0;
+  while (kOnePass<T> << bits < n) ++bits;
+  const int outer = OuterBits(bits);
+  const int64_t part = n >> outer;
+  for (int64_t r = 0; r < int64_t{1} << outer; ++r) Part(d, source, r * part, bits - outer, memory);
+  Pass(outer, d, memory, 0, part, sink);
+}
+
+template <size_t kVectors, class D, class Rows>
+HWY_INLINE void RegisterRows(D d, int64_t count, const Rows& rows) {
+  for (int64_t r = 0; r < count; ++r) RegisterRow<kVectors>(d, rows.SourceOf(r), 0, rows.SinkOf(r));
+}
+
+// Transforms of n = 2^k >= kLanes elements. rows: SourceOf(r), SinkOf(r) and, for n > kOnePass, MemoryOf(r).
+template <class D, class Rows>
+HWY_INLINE void TransformRows(D d, int64_t n, int64_t count, const Rows& rows) {
+  using T = hn::TFromD<D>;
+  switch (n / kLanes<T>) {
+    case 1: return RegisterRows<1>(d, count, rows);
+    case 2: return RegisterRows<2>(d, count, rows);
+    case 4: return RegisterRows<4>(d, count, rows);
+    case 8: return RegisterRows<8>(d, count, rows);
+    case 16:
+      if constexpr (kRegisters == 16) return RegisterRows<16>(d, count, rows);
+      break;
+    default: break;
+  }
+  for (int64_t r = 0; r < count; ++r) {
+    if (n == kOnePass<T>) {
+      OnePassRow(d, rows.SourceOf(r), 0, rows.SinkOf(r));
+    } else {
+      LongRow(d, n, rows.SourceOf(r), rows.MemoryOf(r), rows.SinkOf(r));
+    }
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace sylvester
+HWY_AFTER_NAMESPACE();
+
+#endif
