@@ -14,10 +14,7 @@ final class Args {
 
   /** The segment is native and holds at least {@code bytes} bytes. */
   static void input(String function, String name, MemorySegment segment, long bytes) {
-    if (segment == null) {
-      throw new SylvesterException(Status.NULL_ARGUMENT, function + ": " + name + " is null");
-    }
-    if (!segment.isNative()) {
+    if (!present(function, name, segment).isNative()) {
       throw new SylvesterException(
           Status.BAD_VALUE,
           function + ": " + name + " is on the Java heap; allocate it in an Arena");
@@ -94,6 +91,14 @@ final class Args {
     }
     input(function, name, segment, product(function, name, count, elementBytes));
     return segment;
+  }
+
+  /** The value, which is not null. */
+  static <T> T present(String function, String name, T value) {
+    if (value == null) {
+      throw new SylvesterException(Status.NULL_ARGUMENT, function + ": " + name + " is null");
+    }
+    return value;
   }
 
   /** Zeroed, 64-byte aligned memory. */
