@@ -46,7 +46,7 @@ syl_status syl_hadamard_matrix(int32_t family, int64_t n, int32_t base, int32_t 
       const int64_t negations = family == SYL_HADAMARD_REGULAR ? differ : low_i & low_j;
       const float sign = __builtin_popcountll(static_cast<unsigned long long>(negations)) % 2 == 1 ? -1.0f : 1.0f;
       const bool outside = family == SYL_HADAMARD_BLOCKS && row != column;
-      h[i * n + j] = outside ? 0 : sign * m[row * base + column];
+      h[i * n + j] = outside ? 0 : sign * m[row % base * base + column % base];
     }
   }
   return SYL_OK;
