@@ -1,18 +1,55 @@
 #include "native/cpu/hadamard/plan.h"
 
+#include <algorithm>
+#include <memory>
 #include <new>
+#include <numeric>
 #include <utility>
 
 #include "native/common/hadamard_base.h"
 #include "native/common/status.h"
 
+namespace {
+
+std::vector<uint8_t> PatternsOf(const std::vector<int8_t>& matrix, int32_t base, bool transposed) {
+  std::vector<uint8_t> patterns;
+  patterns.reserve(matrix.size() / 4);
+  for (int32_t i = 0; i < base; ++i) {
+    for (int32_t j = 0; j < base; j += 4) {
+      const auto sign = [&](int32_t k) {
+        return static_cast<int>(matrix[static_cast<size_t>(transposed ? (j + k) * base + i : i * base + j + k)]);
+      };
+      const int s0 = sign(0), s2 = sign(2);
+      patterns.push_back(
+          static_cast<uint8_t>((s0 < 0) << 3 | (s2 * sign(3) < 0) << 2 | (s0 * s2 < 0) << 1 | (s0 * sign(1) < 0)));
+    }
+  }
+  return patterns;
+}
+
+}  // namespace
+
 syl_status syl_hadamard_new(const syl_hadamard_options* options, syl_hadamard** plan) {
   SYL_REQUIRE_PTR(plan);
   sylvester::HadamardPlan made;
   if (syl_status status = sylvester::MakeHadamardPlan(__func__, options, &made)) return status;
-  auto* created = new (std::nothrow) syl_hadamard{std::move(made)};
-  SYL_REQUIRE(created != nullptr, SYL_OUT_OF_MEMORY, "%s", "out of memory for the plan");
-  *plan = created;
+  try {
+    auto created = std::make_unique<syl_hadamard>();
+    static_cast<sylvester::HadamardPlan&>(*created) = std::move(made);
+    if (!created->base.empty()) {
+      for (const bool transposed : {false, true}) {
+        created->patterns[transposed] = PatternsOf(created->base, created->options.base, transposed);
+      }
+    }
+    created->sorted.resize(created->group_map.size());
+    std::iota(created->sorted.begin(), created->sorted.end(), 0);
+    std::stable_sort(created->sorted.begin(), created->sorted.end(), [&](int32_t a, int32_t b) {
+      return created->group_map[static_cast<size_t>(a)] < created->group_map[static_cast<size_t>(b)];
+    });
+    *plan = created.release();
+  } catch (const std::bad_alloc&) {
+    return sylvester::Fail(SYL_OUT_OF_MEMORY, "%s: out of memory for the plan", __func__);
+  }
   return SYL_OK;
 }
 

@@ -1,0 +1,333 @@
+#include "native/cpu/hadamard/run.h"
+
+#include <algorithm>
+#include <type_traits>
+
+#include "native/common/pool.h"
+#include "native/common/status.h"
+#include "native/common/tier.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "native/cpu/hadamard/run.cc"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+#include "native/cpu/hadamard/base-inl.h"
+#include "native/cpu/hadamard/fwht-inl.h"
+#include "native/cpu/hadamard/regular-inl.h"
+#include "native/cpu/hadamard/row_io-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace sylvester {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+// ---- From row to row -----------------------------------------------------------------------------------------------
+
+// Rows of one inner dimension, TStored at both ends. words: of one row of signs.
+template <typename TStored, bool kSigned, typename T = Computed<TStored>>
+struct PlanRows {
+  const TStored* x;
+  TStored* y;
+  int64_t x_step, y_step;
+  T scale;
+  T* waiting;  // for long rows of 16-bit elements
+  const uint32_t* before;
+  const uint32_t* after;
+  int64_t inner, sign_rows, words;
+
+  HWY_INLINE int64_t SignRow(int64_t r) const { return sign_rows == 1 ? 0 : (inner + r) % sign_rows * words; }
+  HWY_INLINE Source<TStored, kSigned> SourceOf(int64_t r) const {
+    return {x + r * x_step, kSigned ? before + SignRow(r) : nullptr};
+  }
+  HWY_INLINE Sink<T, TStored, kSigned> SinkOf(int64_t r) const {
+    return {y + r * y_step, scale, kSigned ? after + SignRow(r) : nullptr};
+  }
+  HWY_INLINE Memory<T> MemoryOf(int64_t r) const {
+    if constexpr (std::is_same_v<T, TStored>) return {y + r * y_step};
+    return {waiting};
+  }
+};
+
+// transforms of one inner dimension.
+template <typename TStored, bool kSigned, typename T = Computed<TStored>>
+void DirectRows(const HadamardJob& job, int64_t transform, int64_t count, T* waiting) {
+  const syl_hadamard& plan = *job.plan;
+  const int64_t inner = transform % plan.options.count[2];
+  PlanRows<TStored, kSigned> rows{reinterpret_cast<const TStored*>(job.Row(transform)),
+                                  reinterpret_cast<TStored*>(job.OutRow(transform)),
+                                  job.from.stride[2],
+                                  job.to.stride[2],
+                                  static_cast<T>(plan.options.scale),
+                                  waiting,
+                                  kSigned ? job.Signs(0, transform - inner) : nullptr,
+                                  kSigned ? job.Signs(1, transform - inner) : nullptr,
+                                  inner,
+                                  plan.options.sign_rows,
+                                  plan.sign_words};
+  TransformRows(Tag<T>(), plan.options.n, count, rows);
+}
+
+template <typename TStored, typename T = Computed<TStored>>
+void DirectRows(const HadamardJob& job, int64_t transform, int64_t count, T* waiting) {
+  return job.plan->signs.empty() ? DirectRows<TStored, false>(job, transform, count, waiting)
+                                 : DirectRows<TStored, true>(job, transform, count, waiting);
+}
+
+// ---- A transform in each lane --------------------------------------------------------------------------------------
+
+template <typename TStored>
+HWY_INLINE void LoadColumns(const TStored* x, int64_t step, int64_t n, const uint32_t* signs, float* z) {
+  const Tag<float> d;
+  for (int64_t i = 0; i < n; ++i) {
+    const auto v = LoadFloats(d, x + i * step);
+    hn::StoreU(signs != nullptr && IsNegated(signs, i) ? hn::Neg(v) : v, d, z + i * kLanes<float>);
+  }
+}
+
+template <typename TStored>
+HWY_INLINE void StoreColumns(const float* z, int64_t n, int64_t step, TStored* y) {
+  const Tag<float> d;
+  for (int64_t i = 0; i < n; ++i) StoreFloats(hn::LoadU(d, z + i * kLanes<float>), d, y + i * step);
+}
+
+// z[n][kLanes]: column by column. The stages of a transform of n kLanes elements but for those within a vector.
+HWY_INLINE void TransformColumns(float* z, int64_t n, float scale, const uint32_t* signs) {
+  const Tag<float> d;
+  const Memory<float> memory{z};
+  const int64_t all = n * kLanes<float>;
+  for (int64_t h = kLanes<float>; h < all;) {
+    int bits = 0;
+    while (bits < kPassBits && h << bits < all) ++bits;
+    for (int64_t block = 0; block < all; block += h << bits) Pass(bits, d, memory, block, h, memory);
+    h <<= bits;
+  }
+  for (int64_t i = 0; i < n; ++i) {
+    const float factor = signs != nullptr && IsNegated(signs, i) ? -scale : scale;
+    memory.Store(d, hn::Mul(memory.Load(d, i * kLanes<float>), hn::Set(d, factor)), i * kLanes<float>);
+  }
+}
+
+// kLanes transforms of one inner dimension.
+void VerticalRows(const HadamardJob& job, int64_t transform, float* z) {
+  const syl_hadamard& plan = *job.plan;
+  const int64_t n = plan.options.n, x_step = job.from.stride[3], y_step = job.to.stride[3];
+  const uint8_t* x = job.Row(transform);
+  const uint32_t* signs = job.Signs(0, transform);
+  switch (job.from.type) {
+    case SYL_F32: LoadColumns(reinterpret_cast<const float*>(x), x_step, n, signs, z); break;
+    case SYL_F16: LoadColumns(reinterpret_cast<const hwy::float16_t*>(x), x_step, n, signs, z); break;
+    default: LoadColumns(reinterpret_cast<const hwy::bfloat16_t*>(x), x_step, n, signs, z);
+  }
+  for (int32_t round = 1; round <= plan.options.rounds; ++round) {
+    TransformColumns(z, n, static_cast<float>(plan.options.scale), job.Signs(round, transform));
+  }
+  uint8_t* y = job.OutRow(transform);
+  switch (job.to.type) {
+    case SYL_F32: return StoreColumns(z, n, y_step, reinterpret_cast<float*>(y));
+    case SYL_F16: return StoreColumns(z, n, y_step, reinterpret_cast<hwy::float16_t*>(y));
+    default: return StoreColumns(z, n, y_step, reinterpret_cast<hwy::bfloat16_t*>(y));
+  }
+}
+
+// ---- Through a row of scratch --------------------------------------------------------------------------------------
+
+// Transforms of n elements that follow each other in z.
+template <typename T>
+struct ScratchRows {
+  T* z;
+  int64_t n;
+  HWY_INLINE Memory<T> SourceOf(int64_t r) const { return {z + r * n}; }
+  HWY_INLINE Memory<T> SinkOf(int64_t r) const { return {z + r * n}; }
+  HWY_INLINE Memory<T> MemoryOf(int64_t r) const { return {z + r * n}; }
+};
+
+template <typename T>
+void Butterflies(T* z, int64_t n, int64_t count) {
+  if (n >= kLanes<T>) return TransformRows(Tag<T>(), n, count, ScratchRows<T>{z, n});
+  ScalarStages(z, n * count, n);
+}
+
+template <typename T>
+void Round(const HadamardJob& job, int32_t round, int64_t transform, T* z, T* sums) {
+  const syl_hadamard& plan = *job.plan;
+  const syl_hadamard_options& o = plan.options;
+  const uint32_t* signs = job.Signs(round, transform);
+  const auto scale = static_cast<T>(o.scale);
+  switch (o.family) {
+    case SYL_HADAMARD_REGULAR: RegularTransform(z, o.n); break;
+    case SYL_HADAMARD_OVERLAPPED: {
+      // Rounds of a transposed run come in reverse.
+      const bool first = (job.transposed ? o.rounds - round + 1 : round) % 2 == 1;
+      T* window = z + (first ? 0 : o.n - plan.butterflies);
+      Butterflies(window, plan.butterflies, 1);
+      ScaleAndNegate(window, plan.butterflies, scale, nullptr);
+      if (signs != nullptr) ScaleAndNegate(z, o.n, T{1}, signs);
+      return;
+    }
+    default:
+      Butterflies(z, plan.butterflies, o.n / plan.butterflies);
+      if (o.base != 1) BaseStep(z, plan.butterflies, o.base, plan.patterns[job.transposed].data(), sums);
+  }
+  ScaleAndNegate(z, o.n, scale, signs);
+}
+
+template <typename T>
+void GeneralRow(const HadamardJob& job, int64_t transform, const HadamardScratch& parts, uint8_t* scratch) {
+  auto* z = reinterpret_cast<T*>(scratch);
+  LoadRow(job, transform, z);
+  for (int32_t round = 1; round <= job.plan->options.rounds; ++round) {
+    Round(job, round, transform, z, reinterpret_cast<T*>(scratch + parts.sums));
+  }
+  if constexpr (std::is_same_v<T, float>) {
+    if (job.plan->options.quantizer != SYL_HADAMARD_NO_QUANTIZER) {
+      return QuantizeRow(job, transform, z, reinterpret_cast<float*>(scratch + parts.sorted),
+                         reinterpret_cast<int8_t*>(scratch + parts.codes));
+    }
+  }
+  StoreRow(job, transform, z);
+}
+
+// --------------------------------------------------------------------------------------------------------------------
+
+void RunTransforms(const HadamardJob& job, int64_t first, int64_t count, uint8_t* scratch) {
+  const syl_hadamard_options& o = job.plan->options;
+  const HadamardPath path = PathOf(*job.plan);
+  const HadamardScratch parts = ScratchOf(*job.plan);
+  for (int64_t t = first, end = first + count; t < end;) {
+    const int64_t row = std::min(o.count[2] - t % o.count[2], end - t);
+    if (path == HadamardPath::kDirect && job.plan->butterflies >= kLanes<float>) {
+      auto* waiting = reinterpret_cast<float*>(scratch);
+      switch (o.x_type) {
+        case SYL_F32: DirectRows<float>(job, t, row, waiting); break;
+        case SYL_F64: DirectRows<double>(job, t, row, static_cast<double*>(nullptr)); break;
+        case SYL_F16: DirectRows<hwy::float16_t>(job, t, row, waiting); break;
+        default: DirectRows<hwy::bfloat16_t>(job, t, row, waiting);
+      }
+      t += row;
+    } else if (path == HadamardPath::kVertical && row >= kLanes<float>) {
+      VerticalRows(job, t, reinterpret_cast<float*>(scratch + parts.vertical));
+      t += kLanes<float>;
+    } else if (o.x_type == SYL_F64) {
+      GeneralRow<double>(job, t++, parts, scratch);
+    } else {
+      GeneralRow<float>(job, t++, parts, scratch);
+    }
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace sylvester
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace sylvester {
+namespace {
+
+constexpr void (*kRunTransforms[kTierCount])(const HadamardJob&, int64_t, int64_t, uint8_t*) = SYL_TIERS(RunTransforms);
+
+constexpr int64_t kAlignment = 64;
+// Elements of a task: enough to be worth a thread's while.
+constexpr int64_t kTaskElements = int64_t{1} << 14;
+// Longest transform of the vertical path: its rows should stay in the second-level cache.
+constexpr int64_t kMaxVertical = int64_t{1} << 12;
+
+int64_t Aligned(int64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+
+uint8_t* Aligned(void* workspace) {
+  return reinterpret_cast<uint8_t*>(Aligned(static_cast<int64_t>(reinterpret_cast<uintptr_t>(workspace))));
+}
+
+int64_t WorkspaceOf(const syl_hadamard& plan, int32_t threads) {
+  const int64_t bytes = ScratchOf(plan).bytes;
+  return bytes == 0 ? 0 : bytes * threads + kAlignment;
+}
+
+syl_status Run(const char* function, HadamardJob job, const HadamardRun& run, syl_pool* pool, void* workspace) {
+  const syl_status status = CheckHadamardRun(function, *job.plan, run);
+  if (status != SYL_OK || run.count == 0) return status;
+  const int64_t bytes = ScratchOf(*job.plan).bytes;
+  uint8_t* scratch = bytes == 0 ? nullptr : Aligned(workspace);
+  const auto run_transforms = kRunTransforms[CurrentTier()];
+  // Columns of the vertical path go together.
+  const int64_t per_task = std::max(kTaskElements / job.plan->options.n / kMaxLanes * kMaxLanes,
+                                    PathOf(*job.plan) == HadamardPath::kVertical ? kMaxLanes : int64_t{1});
+  ParallelFor(pool, (run.count + per_task - 1) / per_task, [&](int64_t task, int32_t worker) {
+    const int64_t done = task * per_task;
+    run_transforms(job, run.first + done, std::min(per_task, run.count - done), scratch + worker * bytes);
+  });
+  return SYL_OK;
+}
+
+}  // namespace
+
+HadamardPath PathOf(const syl_hadamard& plan) {
+  const syl_hadamard_options& o = plan.options;
+  if (o.family != SYL_HADAMARD_SYLVESTER || o.base != 1 || !plan.gather.empty() ||
+      o.quantizer != SYL_HADAMARD_NO_QUANTIZER) {
+    return HadamardPath::kGeneral;
+  }
+  if (o.x_stride[3] == 1 && o.y_stride[3] == 1 && o.x_type == o.y_type && o.rounds == 1) return HadamardPath::kDirect;
+  if (o.x_stride[2] == 1 && o.y_stride[2] == 1 && o.x_type != SYL_F64 && o.sign_rows <= 1 && o.n <= kMaxVertical) {
+    return HadamardPath::kVertical;
+  }
+  return HadamardPath::kGeneral;
+}
+
+HadamardScratch ScratchOf(const syl_hadamard& plan) {
+  const syl_hadamard_options& o = plan.options;
+  const HadamardPath path = PathOf(plan);
+  const bool is_double = o.x_type == SYL_F64, quantized = o.quantizer != SYL_HADAMARD_NO_QUANTIZER;
+  const bool in_place = path == HadamardPath::kDirect && (is_double || o.x_type == SYL_F32);
+  HadamardScratch parts{};
+  if (in_place && o.n >= kMaxLanes) return parts;
+  parts.sums = Aligned(o.n * (is_double ? 8 : 4));
+  parts.sorted = parts.sums + (o.base == 1 ? 0 : o.base / 4 * 16 * kAlignment);
+  parts.codes = parts.sorted + (plan.sorted.empty() ? 0 : Aligned(o.n * 4));
+  parts.vertical = parts.codes + (quantized ? Aligned(o.n * 2) : 0);
+  parts.bytes = parts.vertical + (path == HadamardPath::kVertical ? o.n * kMaxLanes * 4 : 0);
+  return parts;
+}
+
+}  // namespace sylvester
+
+using namespace sylvester;
+
+int64_t syl_hadamard_workspace(const syl_hadamard* plan, int32_t threads) {
+  return plan == nullptr ? 0 : WorkspaceOf(*plan, std::max(threads, 1));
+}
+
+syl_status syl_hadamard_run(const syl_hadamard* plan, const void* x, void* y, float* scales, float* zeros,
+                            int64_t first, int64_t count, syl_pool* pool, void* workspace, int64_t workspace_bytes) {
+  SYL_REQUIRE_PTR(plan);
+  const syl_hadamard_options& o = plan->options;
+  const int64_t needed = WorkspaceOf(*plan, Threads(pool));
+  const bool quantized = o.quantizer != SYL_HADAMARD_NO_QUANTIZER;
+  const HadamardJob job{plan,
+                        false,
+                        static_cast<const uint8_t*>(x),
+                        static_cast<uint8_t*>(y),
+                        {o.x_type, syl_dtype_block_bytes(o.x_type), o.x_stride},
+                        {o.y_type, quantized ? 1 : syl_dtype_block_bytes(o.y_type), o.y_stride},
+                        scales,
+                        zeros};
+  return Run(__func__, job, {x, y, scales, zeros, first, count, workspace, workspace_bytes, needed, false}, pool,
+             workspace);
+}
+
+syl_status syl_hadamard_run_transposed(const syl_hadamard* plan, const void* y, void* x, int64_t first, int64_t count,
+                                       syl_pool* pool, void* workspace, int64_t workspace_bytes) {
+  SYL_REQUIRE_PTR(plan);
+  const syl_hadamard_options& o = plan->options;
+  const int64_t needed = WorkspaceOf(*plan, Threads(pool));
+  const HadamardJob job{plan,
+                        true,
+                        static_cast<const uint8_t*>(y),
+                        static_cast<uint8_t*>(x),
+                        {o.y_type, syl_dtype_block_bytes(o.y_type), o.y_stride},
+                        {o.x_type, syl_dtype_block_bytes(o.x_type), o.x_stride},
+                        nullptr,
+                        nullptr};
+  return Run(__func__, job, {x, y, nullptr, nullptr, first, count, workspace, workspace_bytes, needed, true}, pool,
+             workspace);
+}
+#endif
