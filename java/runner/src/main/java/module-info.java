@@ -7,6 +7,7 @@
 module dev.sylvester.runner {
   requires ai.djl.tokenizers;
   requires com.fasterxml.jackson.databind;
+  requires dev.sylvester.cuda;
   requires transitive dev.sylvester.kernels;
   requires info.picocli;
   requires java.net.http;

@@ -14,7 +14,6 @@ import java.util.List;
  * @param tier kernels in use
  * @param supportedTiers all that the processor can run, slowest first
  * @param threads default number of threads
- * @param gpu state of the GPU
  */
 public record Description(
     String version,
@@ -24,8 +23,7 @@ public record Description(
     List<String> refused,
     String tier,
     List<String> supportedTiers,
-    int threads,
-    String gpu) {
+    int threads) {
 
   /**
    * Why the tier is in use.
@@ -54,7 +52,6 @@ public record Description(
     }
     line(text, "tier", tier + " (" + tierReason() + ")");
     line(text, "threads", Integer.toString(threads));
-    line(text, "gpu", gpu);
     return text.toString().stripTrailing();
   }
 

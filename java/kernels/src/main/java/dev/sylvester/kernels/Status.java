@@ -44,7 +44,13 @@ public enum Status {
     return code;
   }
 
-  static Status of(int code) {
+  /**
+   * The status of a code other than SYL_OK.
+   *
+   * @param code of the C ABI
+   * @return INTERNAL for an unknown code
+   */
+  public static Status of(int code) {
     return code > 0 && code < BY_CODE.length ? BY_CODE[code] : INTERNAL;
   }
 }

@@ -15,8 +15,6 @@ import java.util.List;
  * {@code SYLVESTER_TIER} forces a tier.
  */
 public final class Sylvester {
-  private static final String NO_GPU = "none: this build has no CUDA library";
-
   private Sylvester() {}
 
   /**
@@ -80,8 +78,7 @@ public final class Sylvester {
           library.refused(),
           tier(),
           supportedTiers(),
-          ThreadPool.defaultThreads(),
-          NO_GPU);
+          ThreadPool.defaultThreads());
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }

@@ -9,7 +9,13 @@ public final class SylvesterException extends RuntimeException {
   /** Why the call failed. */
   private final Status status;
 
-  SylvesterException(Status status, String message) {
+  /**
+   * An exception of Sylvester's own modules.
+   *
+   * @param status why the call failed
+   * @param message function, argument and value
+   */
+  public SylvesterException(Status status, String message) {
     super(message);
     this.status = status;
   }

@@ -14,16 +14,18 @@ import java.util.List;
 import java.util.function.UnaryOperator;
 
 /**
- * Where the native library is looked for, in this order:
+ * Where a native library is looked for, in this order:
  *
  * <ol>
- *   <li>{@code -Dsylvester.native.path}: this file and no other;
- *   <li>the native jar on the class path, extracted into the first usable one of {@code
+ *   <li>the file that its system property names ({@code -Dsylvester.native.path} and the like), and
+ *       no other;
+ *   <li>its jar on the class path, extracted into the first usable one of {@code
  *       -Dsylvester.native.dir}, {@code $XDG_CACHE_HOME/sylvester} or {@code ~/.cache/sylvester},
  *       and a folder below {@code java.io.tmpdir};
  *   <li>{@code build/release} in a folder above this code, for work on the library itself.
  * </ol>
  *
+ * @param kind the library
  * @param property system properties
  * @param environment environment variables
  * @param resources class path of the native jar
@@ -31,6 +33,7 @@ import java.util.function.UnaryOperator;
  * @param opener opens a file
  */
 record LibrarySearch(
+    LibraryKind kind,
     UnaryOperator<String> property,
     UnaryOperator<String> environment,
     ClassLoader resources,
@@ -39,14 +42,14 @@ record LibrarySearch(
 
   /** Opens a library. */
   interface Opener {
-    SymbolLookup open(Path path) throws RefusedException;
+    SymbolLookup open(LibraryKind kind, Path path) throws RefusedException;
   }
 
-  private static final String PATH_PROPERTY = "sylvester.native.path";
   private static final String FOLDER_PROPERTY = "sylvester.native.dir";
 
-  static LibrarySearch ofThisProcess() {
+  static LibrarySearch ofThisProcess(LibraryKind kind) {
     return new LibrarySearch(
+        kind,
         System::getProperty,
         System::getenv,
         LibrarySearch.class.getClassLoader(),
@@ -56,7 +59,7 @@ record LibrarySearch(
 
   /** The first library that loads. */
   NativeLibrary load() {
-    String strict = property.apply(PATH_PROPERTY);
+    String strict = property.apply(kind.pathProperty());
     if (strict != null && !strict.isBlank()) {
       return loadStrict(Path.of(strict).toAbsolutePath());
     }
@@ -66,29 +69,30 @@ record LibrarySearch(
       library = loadFromBuild(refused);
     }
     if (library == null) {
-      throw new UnsatisfiedLinkError(
-          "Sylvester's native library cannot be loaded. Tried:\n  - "
+      throw new LibraryNotFoundError(
+          "Sylvester's "
+              + kind.title()
+              + " cannot be loaded. Tried:\n  - "
               + String.join("\n  - ", refused)
-              + "\nAdd dev.sylvester:sylvester-kernels with classifier "
-              + Platform.classifier()
-              + " to the class path, or name the file with -D"
-              + PATH_PROPERTY);
+              + "\n"
+              + kind.advice(),
+          refused);
     }
     return library;
   }
 
   private NativeLibrary loadStrict(Path path) {
     try {
-      return new NativeLibrary(opener.open(path), path, List.of());
+      return new NativeLibrary(opener.open(kind, path), path, List.of());
     } catch (RefusedException e) {
-      throw new UnsatisfiedLinkError(
-          "Sylvester's native library cannot be loaded. -D%s names %s: %s"
-              .formatted(PATH_PROPERTY, path, e.getMessage()));
+      String place = "-D%s names %s: %s".formatted(kind.pathProperty(), path, e.getMessage());
+      throw new LibraryNotFoundError(
+          "Sylvester's %s cannot be loaded. %s".formatted(kind.title(), place), List.of(place));
     }
   }
 
   private NativeLibrary loadFromJar(List<String> refused) {
-    String name = "META-INF/native/" + Platform.classifier() + "/cpu/" + Platform.fileName();
+    String name = kind.resource();
     URL resource = resources.getResource(name);
     if (resource == null) {
       refused.add("class path: there is no " + name);
@@ -110,8 +114,8 @@ record LibrarySearch(
         if (folder.equals(temporaryFolder())) {
           LibraryCache.createOwned(folder);
         }
-        Path path = LibraryCache.extract(resource, sha256, folder, Platform.fileName());
-        return new NativeLibrary(opener.open(path), path, List.copyOf(refused));
+        Path path = LibraryCache.extract(resource, sha256, folder, kind.fileName());
+        return new NativeLibrary(opener.open(kind, path), path, List.copyOf(refused));
       } catch (RefusedException e) {
         refused.add(folder + ": " + e.getMessage());
       } catch (IOException e) {
@@ -146,16 +150,16 @@ record LibrarySearch(
 
   private NativeLibrary loadFromBuild(List<String> refused) {
     for (Path folder = code; folder != null; folder = folder.getParent()) {
-      Path path = folder.resolve("build/release").resolve(Platform.fileName());
+      Path path = folder.resolve("build/release").resolve(kind.fileName());
       if (Files.exists(path)) {
         try {
-          return new NativeLibrary(opener.open(path), path, List.copyOf(refused));
+          return new NativeLibrary(opener.open(kind, path), path, List.copyOf(refused));
         } catch (RefusedException e) {
           refused.add(path + ": " + e.getMessage());
         }
       }
     }
-    refused.add(code + ": no folder above it has a build/release/" + Platform.fileName());
+    refused.add(code + ": no folder above it has a build/release/" + kind.fileName());
     return null;
   }
 

@@ -17,7 +17,7 @@ import java.util.List;
 import java.util.function.UnaryOperator;
 
 /**
- * The loaded native library.
+ * A loaded native library.
  *
  * @param symbols its functions; never unloaded
  * @param path the file
@@ -37,14 +37,14 @@ public record NativeLibrary(SymbolLookup symbols, Path path, List<String> refuse
   private static NativeLibrary instance;
 
   /**
-   * The library of this class loader, loaded on the first call.
+   * The processor's library of this class loader, loaded on the first call.
    *
    * @return the library
    * @throws UnsatisfiedLinkError that lists every place tried, and why it was refused
    */
   public static synchronized NativeLibrary instance() {
     if (instance == null) {
-      NativeLibrary library = LibrarySearch.ofThisProcess().load();
+      NativeLibrary library = load(LibraryKind.CPU);
       forceTier(library.symbols, System::getProperty, System::getenv);
       instance = library;
     }
@@ -52,7 +52,18 @@ public record NativeLibrary(SymbolLookup symbols, Path path, List<String> refuse
   }
 
   /**
-   * Functions of the library of this class loader.
+   * Loads another library.
+   *
+   * @param kind which
+   * @return the library
+   * @throws LibraryNotFoundError if there is none that loads
+   */
+  public static NativeLibrary load(LibraryKind kind) {
+    return LibrarySearch.ofThisProcess(kind).load();
+  }
+
+  /**
+   * Functions of the processor's library of this class loader.
    *
    * @return what the generated bindings look symbols up in
    */
@@ -72,7 +83,7 @@ public record NativeLibrary(SymbolLookup symbols, Path path, List<String> refuse
 
   /** Opens a file, and refuses all but a library of this ABI version. */
   @SuppressWarnings("restricted")
-  static SymbolLookup open(Path path) throws RefusedException {
+  static SymbolLookup open(LibraryKind kind, Path path) throws RefusedException {
     if (Platform.isLinux()) {
       ElfFile.check(path);
     }
@@ -82,7 +93,7 @@ public record NativeLibrary(SymbolLookup symbols, Path path, List<String> refuse
     } catch (IllegalArgumentException e) {
       throw new RefusedException(linkerError(path));
     }
-    int version = abiVersion(symbols);
+    int version = abiVersion(symbols, kind.abiFunction());
     if (version != ABI_VERSION) {
       throw new RefusedException(
           "its ABI version is %d, this Java code needs %d; use a library and a jar of the same release"
@@ -92,8 +103,8 @@ public record NativeLibrary(SymbolLookup symbols, Path path, List<String> refuse
   }
 
   // Invoked exactly, as every start passes here: other ways of calling a handle take milliseconds.
-  private static int abiVersion(SymbolLookup symbols) throws RefusedException {
-    MethodHandle version = function(symbols, "syl_abi_version", FunctionDescriptor.of(JAVA_INT));
+  private static int abiVersion(SymbolLookup symbols, String name) throws RefusedException {
+    MethodHandle version = function(symbols, name, FunctionDescriptor.of(JAVA_INT));
     try {
       return (int) version.invokeExact();
     } catch (RuntimeException | Error e) {

@@ -14,10 +14,6 @@ final class Platform {
     return system() + "-" + architecture();
   }
 
-  static String fileName() {
-    return System.mapLibraryName("sylvester");
-  }
-
   static boolean isLinux() {
     return system().equals("linux");
   }

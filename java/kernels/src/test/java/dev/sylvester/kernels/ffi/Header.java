@@ -8,31 +8,37 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Predicate;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 /** A reader of the project's own headers, just good enough for their style. */
-record Header(
+public record Header(
     List<Function> functions, Map<String, List<Field>> structs, Map<String, Integer> constants) {
 
   /** Types are "pointer" or a C scalar type. */
-  record Function(String name, String result, List<String> parameters) {}
+  public record Function(String name, String result, List<String> parameters) {}
 
-  record Field(String name, String type) {}
+  /** An array of count elements; 1 for a scalar. */
+  public record Field(String name, String type, int count) {}
 
   private static final Pattern FUNCTION =
       Pattern.compile("SYL_API\\s+([\\w\\s*]*?)(\\w+)\\(([^)]*)\\);");
   private static final Pattern STRUCT = Pattern.compile("typedef struct (\\w+) \\{([^}]*)\\} \\1;");
+  private static final Pattern ARRAY = Pattern.compile("(\\w+)\\[(\\d+)\\]");
   private static final Pattern ENUM = Pattern.compile("enum \\{([^}]*)\\};");
   private static final Pattern DEFINE = Pattern.compile("#define (SYL_\\w+) (\\d+)");
 
-  static Header readAll() {
+  /** The headers of this name. */
+  public static Header read(Predicate<String> name) {
     Path folder = Path.of(System.getProperty("sylvester.root"), "native/include/sylvester");
     Header header = new Header(new ArrayList<>(), new LinkedHashMap<>(), new LinkedHashMap<>());
     try (Stream<Path> files = Files.list(folder)) {
       for (Path file : (Iterable<Path>) files.sorted()::iterator) {
-        header.parse(Files.readString(file).replaceAll("(?s)/\\*.*?\\*/", " "));
+        if (name.test(file.getFileName().toString())) {
+          header.parse(Files.readString(file).replaceAll("(?s)/\\*.*?\\*/", " "));
+        }
       }
     } catch (IOException e) {
       throw new UncheckedIOException(e);
@@ -51,10 +57,14 @@ record Header(
     }
     for (Matcher m = STRUCT.matcher(text); m.find(); ) {
       List<Field> fields = new ArrayList<>();
-      for (String declaration : m.group(2).strip().split(";\\s*")) {
-        String[] names = declaration.strip().split("\\s+", 2);
+      for (String declaration : m.group(2).replace("const ", "").strip().split(";\\s*")) {
+        String[] names = declaration.strip().split("(?<=\\*)\\s*|\\s+", 2);
         for (String name : names[1].split(",")) {
-          fields.add(new Field(name.strip(), names[0]));
+          Matcher array = ARRAY.matcher(name.strip());
+          fields.add(
+              array.matches()
+                  ? new Field(array.group(1), scalar(names[0]), Integer.parseInt(array.group(2)))
+                  : new Field(name.strip(), scalar(names[0]), 1));
         }
       }
       structs.put(m.group(1), fields);

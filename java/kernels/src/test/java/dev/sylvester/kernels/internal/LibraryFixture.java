@@ -15,8 +15,7 @@ import java.util.Map;
 /** Native jars, tiny libraries and Java processes for the loader's tests. */
 final class LibraryFixture {
   static final Path LIBRARY = Path.of(System.getProperty("sylvester.native.path"));
-  static final String RESOURCE =
-      "META-INF/native/" + Platform.classifier() + "/cpu/" + Platform.fileName();
+  static final String RESOURCE = LibraryKind.CPU.resource();
 
   private LibraryFixture() {}
 
@@ -55,6 +54,7 @@ final class LibraryFixture {
             "java.io.tmpdir", home.resolve("tmp").toString(),
             "user.name", "someone");
     return new LibrarySearch(
+        LibraryKind.CPU,
         name -> properties.getOrDefault(name, defaults.get(name)),
         name -> null,
         resources,

@@ -33,11 +33,11 @@ class LibraryProcessesTest {
     for (int i = 0; i < 4; i++) {
       processes.add(startJava(jar, List.of("-Dsylvester.native.dir=" + cache)));
     }
-    Path file = cache.resolve(hash).resolve(Platform.fileName());
+    Path file = cache.resolve(hash).resolve(LibraryKind.CPU.fileName());
     for (Process process : processes) {
       assertThat(output(process, 0)).contains("library   " + file).contains("sha256    " + hash);
     }
-    assertThat(file.getParent().toFile().list()).containsExactly(Platform.fileName());
+    assertThat(file.getParent().toFile().list()).containsExactly(LibraryKind.CPU.fileName());
   }
 
   @Test

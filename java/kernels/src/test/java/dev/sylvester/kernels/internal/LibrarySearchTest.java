@@ -126,7 +126,8 @@ class LibrarySearchTest {
     ClassLoader jar = classPath(nativeJar(home.resolve("jar"), LIBRARY, hash + "\n"));
     NativeLibrary first = search(home, jar, Map.of()).load();
     assertThat(first.path())
-        .isEqualTo(home.resolve(".cache/sylvester").resolve(hash).resolve(Platform.fileName()));
+        .isEqualTo(
+            home.resolve(".cache/sylvester").resolve(hash).resolve(LibraryKind.CPU.fileName()));
     assertThat(first.sha256()).isEqualTo(hash);
     Object inode = Files.getAttribute(first.path(), "unix:ino");
     NativeLibrary second = search(home, jar, Map.of()).load();
@@ -151,7 +152,7 @@ class LibrarySearchTest {
     Path folder = Files.createDirectories(home.resolve(".cache/sylvester").resolve(hash));
     byte[] bytes = Files.readAllBytes(LIBRARY);
     bytes[bytes.length / 2] ^= 1;
-    Files.write(folder.resolve(Platform.fileName()), bytes);
+    Files.write(folder.resolve(LibraryKind.CPU.fileName()), bytes);
     NativeLibrary library = search(home, jar, Map.of()).load();
     assertThat(library.path()).startsWith(folder);
     assertThat(library.path()).hasSameBinaryContentAs(LIBRARY);
@@ -179,11 +180,11 @@ class LibrarySearchTest {
         classPath(nativeJar(home.resolve("jar"), LIBRARY, LibraryCache.sha256(LIBRARY)));
     Path noexec = home.resolve(".cache");
     LibrarySearch.Opener opener =
-        path -> {
+        (kind, path) -> {
           if (path.startsWith(noexec)) {
             throw new RefusedException("failed to map segment from shared object");
           }
-          return NativeLibrary.open(path);
+          return NativeLibrary.open(kind, path);
         };
     NativeLibrary library = search(home, jar, Map.of(), opener).load();
     assertThat(library.path()).startsWith(home.resolve("tmp"));
@@ -222,7 +223,7 @@ class LibrarySearchTest {
 
   @Test
   void buildFolderAboveTheCodeIsTheLastResort() throws IOException {
-    Path file = home.resolve("build/release").resolve(Platform.fileName());
+    Path file = home.resolve("build/release").resolve(LibraryKind.CPU.fileName());
     Files.createDirectories(file.getParent());
     Files.copy(LIBRARY, file);
     NativeLibrary library = search(home, classPath(), Map.of()).load();
@@ -233,11 +234,12 @@ class LibrarySearchTest {
   @Test
   void errorListsEveryPlace() throws IOException {
     Files.createDirectories(home.resolve("build/release"));
-    Files.writeString(home.resolve("build/release").resolve(Platform.fileName()), "not a library");
+    Files.writeString(
+        home.resolve("build/release").resolve(LibraryKind.CPU.fileName()), "not a library");
     ClassLoader jar =
         classPath(nativeJar(home.resolve("jar"), LIBRARY, LibraryCache.sha256(LIBRARY)));
     LibrarySearch.Opener none =
-        path -> {
+        (_, _) -> {
           throw new RefusedException("no");
         };
     assertThatThrownBy(search(home, jar, Map.of("sylvester.native.dir", home + "/a"), none)::load)
@@ -246,7 +248,7 @@ class LibrarySearchTest {
             home + "/a: no",
             home + "/.cache/sylvester: no",
             home + "/tmp/sylvester-someone: no",
-            home + "/build/release/" + Platform.fileName() + ": no",
+            home + "/build/release/" + LibraryKind.CPU.fileName() + ": no",
             "classifier " + Platform.classifier());
   }
 
@@ -274,7 +276,7 @@ class LibrarySearchTest {
   }
 
   private static void assertOnlyTheLibraryIn(Path folder) {
-    assertThat(folder.toFile().list()).containsExactly(Platform.fileName());
+    assertThat(folder.toFile().list()).containsExactly(LibraryKind.CPU.fileName());
   }
 
   /**

@@ -1,5 +1,7 @@
 package dev.sylvester.runner.cli;
 
+import dev.sylvester.cuda.CudaDescription;
+import dev.sylvester.cuda.CudaDevice;
 import dev.sylvester.kernels.Description;
 import dev.sylvester.kernels.Sylvester;
 import dev.sylvester.runner.Model;
@@ -8,6 +10,7 @@ import dev.sylvester.runner.ModelOptions;
 import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.Callable;
 import java.util.stream.Collectors;
 import picocli.CommandLine.Command;
@@ -36,19 +39,22 @@ final class InfoCommand implements Callable<Integer> {
   @Override
   public Integer call() throws Exception {
     Description library = Sylvester.describe();
+    CudaDescription cuda = CudaDevice.describe();
     ModelDescription described = model == null ? null : describe();
     if (json) {
-      Map<String, Object> object = libraryJson(library);
+      Map<String, Object> object = libraryJson(library, cuda);
       if (described != null) {
         object.put("model", modelJson(described));
       }
       Json.print(main.out, object);
     } else {
       main.out.println(library.text());
+      main.out.println(cuda.text());
       if (described != null) {
         printModel(described);
       }
     }
+    cuda.check();
     return 0;
   }
 
@@ -58,7 +64,7 @@ final class InfoCommand implements Callable<Integer> {
     }
   }
 
-  private static Map<String, Object> libraryJson(Description library) {
+  private static Map<String, Object> libraryJson(Description library, CudaDescription cuda) {
     Map<String, Object> object = new LinkedHashMap<>();
     object.put("version", library.version());
     object.put("abi_version", library.abiVersion());
@@ -69,8 +75,19 @@ final class InfoCommand implements Callable<Integer> {
     object.put("tier_reason", library.tierReason());
     object.put("tiers", library.supportedTiers());
     object.put("threads", library.threads());
-    object.put("gpu", library.gpu());
+    object.put("gpu", cudaJson(cuda));
     object.put("java", System.getProperty("java.vm.name") + " " + Runtime.version());
+    return object;
+  }
+
+  private static Map<String, Object> cudaJson(CudaDescription cuda) {
+    Map<String, Object> object = new LinkedHashMap<>();
+    object.put("available", cuda.available());
+    object.put("reason", cuda.reason());
+    object.put("library", Objects.toString(cuda.library(), null));
+    object.put("refused", cuda.refused());
+    object.put("driver", cuda.driver());
+    object.put("devices", cuda.devices());
     return object;
   }
 

@@ -253,14 +253,17 @@ class CliTest {
     assertThat(json.get("tier").textValue()).isNotEmpty();
     assertThat(json.get("tier_reason").textValue()).isNotEmpty();
     assertThat(json.get("library").textValue()).endsWith(".so");
-    assertThat(json.get("gpu").textValue()).isNotEmpty();
+    JsonNode gpu = json.get("gpu");
+    assertThat(gpu.get("reason").isNull()).isEqualTo(gpu.get("available").booleanValue());
+    assertThat(gpu.get("devices").isEmpty()).isNotEqualTo(gpu.get("available").booleanValue());
     JsonNode model = json.get("model");
     assertThat(model.get("architecture").textValue()).isEqualTo("llama");
     assertThat(model.get("parameters").intValue()).isEqualTo(2_361_408);
     assertThat(model.get("tensor_types").get("F16").intValue()).isEqualTo(47);
     assertThat(model.get("context").intValue()).isEqualTo(512);
     assertThat(model.get("kv_bytes_per_token").intValue()).isEqualTo(2560);
-    assertThat(run("info", "-m", "gsm-mini").out()).contains("tier", "llama, 2,361,408 parameters");
+    assertThat(run("info", "-m", "gsm-mini").out())
+        .contains("tier", "gpu", "llama, 2,361,408 parameters");
   }
 
   @Test
