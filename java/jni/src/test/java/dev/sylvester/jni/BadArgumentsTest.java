@@ -61,7 +61,6 @@ class BadArgumentsTest {
   void structOfAnotherSize() {
     try (syl_attention attention = new syl_attention();
         LongPointer bytes = new LongPointer(1)) {
-      Pointer.memset(attention, 0, attention.sizeof());
       assertRefused(
           syl_nn_cache_size(attention, bytes, bytes),
           SYL_BAD_VALUE,

@@ -10,7 +10,6 @@ import java.nio.FloatBuffer;
 import java.util.Random;
 import org.bytedeco.javacpp.BytePointer;
 import org.bytedeco.javacpp.FloatPointer;
-import org.bytedeco.javacpp.Pointer;
 import org.junit.jupiter.api.Test;
 
 /**
@@ -154,7 +153,6 @@ class JdkTest {
     syl_hadamard plan = new syl_hadamard();
     try (syl_hadamard_options options = new syl_hadamard_options();
         syl_hadamard_info info = new syl_hadamard_info()) {
-      Pointer.memset(options, 0, options.sizeof());
       options.struct_size(options.sizeof()).n(96).base(12).rounds(1);
       options.count(0, 1).count(1, 1).count(2, 5);
       options.x_stride(2, 96).x_stride(3, 1).y_stride(2, 96).y_stride(3, 1);
