@@ -19,7 +19,12 @@ final class Args {
           Status.BAD_VALUE,
           function + ": " + name + " is on the Java heap; allocate it in an Arena");
     }
-    if (segment.byteSize() < bytes) {
+    readable(function, name, segment, bytes);
+  }
+
+  /** The segment, native or on the heap, holds at least {@code bytes} bytes. */
+  static void readable(String function, String name, MemorySegment segment, long bytes) {
+    if (present(function, name, segment).byteSize() < bytes) {
       throw new SylvesterException(
           Status.BAD_SHAPE,
           function
@@ -35,6 +40,12 @@ final class Args {
   /** As {@link #input}, and may be written. */
   static void output(String function, String name, MemorySegment segment, long bytes) {
     input(function, name, segment, bytes);
+    writable(function, name, segment, bytes);
+  }
+
+  /** As {@link #readable}, and may be written. */
+  static void writable(String function, String name, MemorySegment segment, long bytes) {
+    readable(function, name, segment, bytes);
     if (segment.isReadOnly()) {
       throw new SylvesterException(Status.BAD_VALUE, function + ": " + name + " is read-only");
     }

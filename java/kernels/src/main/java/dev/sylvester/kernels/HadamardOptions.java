@@ -3,11 +3,13 @@ package dev.sylvester.kernels;
 import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 
+import dev.sylvester.kernels.HadamardLayout.Side;
 import dev.sylvester.kernels.ffi.SylvesterFfi;
 import dev.sylvester.kernels.ffi.syl_hadamard_options;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.invoke.VarHandle;
+import java.util.Arrays;
 import java.util.function.Consumer;
 
 /**
@@ -510,21 +512,27 @@ public final class HadamardOptions implements Cloneable {
    * @throws SylvesterException (BAD_SHAPE) if sizes overflow
    */
   public HadamardLayout layout() {
-    boolean codes = quantizer != null;
-    long yLength = codes ? Math.ceilDiv(n * quantizer.bits(), Byte.SIZE) : n;
-    return new HadamardLayout(
-        count,
-        strides(xStrides, xLength),
-        xLength,
-        xType.blockBytes(),
-        strides(yStrides, yLength),
-        yLength,
-        codes ? 1 : yType.blockBytes(),
-        groups());
+    Side y =
+        quantizer == null
+            ? side("y", yStrides, n, yType.blockBytes())
+            : side("y", yStrides, Math.ceilDiv(n * quantizer.bits(), Byte.SIZE), 1);
+    return new HadamardLayout(count, side("x", xStrides, xLength, xType.blockBytes()), y, groups());
   }
 
-  private long[] strides(long[] given, long length) {
-    return given != null ? given : HadamardLayout.contiguous(count, length);
+  private Side side(String name, long[] strides, long length, int elementBytes) {
+    return new Side(
+        name,
+        strides == null ? HadamardLayout.contiguous(count, length) : strides,
+        length,
+        elementBytes);
+  }
+
+  /** Whether y may be x. */
+  boolean sameLayout() {
+    return quantizer == null
+        && xType == yType
+        && xLength == n
+        && Arrays.equals(layout().x().stride(), layout().y().stride());
   }
 
   /**
@@ -550,8 +558,8 @@ public final class HadamardOptions implements Cloneable {
       syl_hadamard_options.count(struct, i, count[i]);
     }
     for (int i = 0; i < 4; i++) {
-      syl_hadamard_options.x_stride(struct, i, layout.xStride(i));
-      syl_hadamard_options.y_stride(struct, i, layout.yStride(i));
+      syl_hadamard_options.x_stride(struct, i, layout.x().stride()[i]);
+      syl_hadamard_options.y_stride(struct, i, layout.y().stride()[i]);
     }
     syl_hadamard_options.scale(struct, scale);
     syl_hadamard_options.rounds(struct, rounds);

@@ -53,7 +53,11 @@ public final class Workspace implements AutoCloseable {
 
   /** The buffer, of at least as many bytes as the size query just stored in {@link #results}. */
   MemorySegment sized() {
-    long bytes = results.get(JAVA_LONG, 0);
+    return sized(results.get(JAVA_LONG, 0));
+  }
+
+  /** The buffer, of at least so many bytes. */
+  MemorySegment sized(long bytes) {
     if (buffer.byteSize() < bytes) {
       grow(bytes);
     }
