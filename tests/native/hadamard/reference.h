@@ -208,39 +208,38 @@ std::vector<T> TransformTransposed(const Rotation& rotation, int64_t transform, 
 // scales, zeros: of the transform's groups; codes: its bytes.
 inline void QuantizeReference(const Rotation& rotation, const std::vector<float>& z, uint8_t* codes, float* scales,
                               float* zeros) {
-  const int32_t levels = rotation.options.quantizer == SYL_HADAMARD_I8   ? 127
-                         : rotation.options.quantizer == SYL_HADAMARD_U4 ? 15
-                                                                         : 3;
-  const auto n = static_cast<int64_t>(z.size()), group = n / rotation.Groups();
-  std::memset(codes, 0, static_cast<size_t>(rotation.YLength()));
-  for (int64_t g = 0; g < rotation.Groups(); ++g) {
+  struct Group {
     float low = kInfinity, high = -kInfinity, largest = 0;
     bool finite = true;
-    const auto is_member = [&](int64_t i) {
-      return (rotation.group_map.empty() ? i / group : rotation.group_map[static_cast<size_t>(i)]) == g;
-    };
-    for (int64_t i = 0; i < n; ++i) {
-      if (!is_member(i)) continue;
-      const float value = z[static_cast<size_t>(i)];
-      finite = finite && std::isfinite(value);
-      low = std::min(low, value);
-      high = std::max(high, value);
-      largest = std::max(largest, std::fabs(value));
-    }
-    const float zero = rotation.HasZeros() ? low + 0.0f : 0;
-    const float range = rotation.HasZeros() ? high - zero : largest;
-    finite = finite && std::isfinite(range);
-    scales[g] = finite ? range / static_cast<float>(levels) : kNaN;
-    if (rotation.HasZeros()) zeros[g] = finite ? zero : kNaN;
-    if (!finite || scales[g] == 0) continue;
-    for (int64_t i = 0; i < n; ++i) {
-      if (!is_member(i)) continue;
-      const float rounded = std::nearbyint((z[static_cast<size_t>(i)] - zero) / scales[g]);
-      const float lowest = rotation.HasZeros() ? 0 : -127;
-      const auto code = static_cast<int32_t>(std::min(std::max(rounded, lowest), static_cast<float>(levels)));
-      const int64_t bit = i * rotation.CodeBits();
-      codes[bit / 8] |= static_cast<uint8_t>((code & 0xff) << bit % 8);
-    }
+  };
+  const bool has_zeros = rotation.HasZeros();
+  const float levels = rotation.CodeBits() == 8 ? 127.0f : rotation.CodeBits() == 4 ? 15.0f : 3.0f;
+  const size_t length = z.size() / static_cast<size_t>(rotation.Groups());
+  const auto group_of = [&](size_t i) {
+    return rotation.group_map.empty() ? i / length : static_cast<size_t>(rotation.group_map[i]);
+  };
+  std::vector<Group> groups(static_cast<size_t>(rotation.Groups()));
+  for (size_t i = 0; i < z.size(); ++i) {
+    Group& group = groups[group_of(i)];
+    group.finite = group.finite && std::isfinite(z[i]);
+    group.low = std::min(group.low, z[i]);
+    group.high = std::max(group.high, z[i]);
+    group.largest = std::max(group.largest, std::fabs(z[i]));
+  }
+  for (size_t g = 0; g < groups.size(); ++g) {
+    const float zero = groups[g].low + 0.0f, range = has_zeros ? groups[g].high - zero : groups[g].largest;
+    groups[g].finite = groups[g].finite && std::isfinite(range);
+    scales[g] = groups[g].finite ? range / levels : kNaN;
+    if (has_zeros) zeros[g] = groups[g].finite ? zero : kNaN;
+  }
+  std::memset(codes, 0, static_cast<size_t>(rotation.YLength()));
+  for (size_t i = 0; i < z.size(); ++i) {
+    const size_t g = group_of(i);
+    if (!groups[g].finite || scales[g] == 0) continue;
+    const float rounded = std::nearbyint((has_zeros ? z[i] - zeros[g] : z[i]) / scales[g]);
+    const auto code = static_cast<int32_t>(std::min(std::max(rounded, has_zeros ? 0 : -127.0f), levels));
+    const size_t bit = i * static_cast<size_t>(rotation.CodeBits());
+    codes[bit / 8] |= static_cast<uint8_t>((code & 0xff) << bit % 8);
   }
 }
 
