@@ -81,8 +81,8 @@ TEST_P(FwhtBits, NanAndInfinityStayInTheirTransform) {
         StoreElement(type, memory.x.data(), at, special);
         const Memory got = Rotate(rotation, memory), want = ReferenceRun(rotation, memory);
         for (int64_t i = 0; i < 5 * n; ++i) {
-          const auto y = static_cast<double>(LoadElement(type, got.y.data(), i));
-          const auto expected = static_cast<double>(LoadElement(type, want.y.data(), i));
+          const auto y = LoadElement(type, got.y.data(), i);
+          const auto expected = LoadElement(type, want.y.data(), i);
           if (std::isnan(expected)) {
             ASSERT_TRUE(std::isnan(y)) << rotation.Name() << " at " << i;
           } else {
@@ -247,9 +247,8 @@ TEST(Fwht, SparseRowsOfEveryLengthAreExact) {
     memory.x.assign(static_cast<size_t>(c.n * rotation.XBytes()), 0);
     memory.y = memory.x;
     for (int64_t i = 0; i < 3; ++i) {
-      StoreElement(
-          c.type, memory.x.data(), places[i],
-          static_cast<double>(LoadElement(c.type, memory.x.data(), places[i])) + static_cast<double>(1 << 2 * i));
+      StoreElement(c.type, memory.x.data(), places[i],
+                   LoadElement(c.type, memory.x.data(), places[i]) + static_cast<double>(1 << 2 * i));
     }
     How in_place;
     in_place.in_place = true;
@@ -260,7 +259,7 @@ TEST(Fwht, SparseRowsOfEveryLengthAreExact) {
       for (int64_t j = 0; j < 3; ++j) {
         want += (__builtin_popcountll(static_cast<uint64_t>(i & places[j])) % 2 == 1 ? -0.5 : 0.5) * (1 << 2 * j);
       }
-      wrong += static_cast<double>(LoadElement(c.type, got.y.data(), i)) != want;
+      wrong += LoadElement(c.type, got.y.data(), i) != want;
     }
     EXPECT_EQ(wrong, 0) << rotation.Name();
   }

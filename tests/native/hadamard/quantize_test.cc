@@ -187,7 +187,7 @@ TEST(HadamardQuantizer, CodesAreHalfAStepFromTheTransform) {
       const int32_t code = quantizer == SYL_HADAMARD_I8 ? static_cast<int8_t>(raw) : raw;
       const double scale = got.scales[static_cast<size_t>(group)];
       const double zero = coded.HasZeros() ? got.zeros[static_cast<size_t>(group)] : 0;
-      const auto exact = static_cast<double>(LoadElement(SYL_F32, want.y.data(), i));
+      const auto exact = LoadElement(SYL_F32, want.y.data(), i);
       ASSERT_NEAR(code * scale + zero, exact, 0.5 * scale * (1 + 1e-5)) << coded.Name() << " at " << i;
     }
   }

@@ -18,7 +18,7 @@ namespace sylvester_test {
 
 // ---- Elements in memory ------------------------------------------------------------------------------------------
 
-inline long double LoadElement(syl_dtype type, const uint8_t* base, int64_t index) {
+inline double LoadElement(syl_dtype type, const uint8_t* base, int64_t index) {
   const uint8_t* at = base + index * syl_dtype_block_bytes(type);
   float f;
   double d;

@@ -41,7 +41,13 @@ void ForEachY(const Rotation& rotation, Body&& body) {
 }
 
 inline float RandomValue(Values values, int64_t index, std::mt19937* random) {
-  const float normal = std::normal_distribution<float>()(*random);
+  static const std::vector<float> normals = [] {
+    std::mt19937 source(1);
+    std::vector<float> values(1 << 16);
+    for (float& value : values) value = std::normal_distribution<float>()(source);
+    return values;
+  }();
+  const float normal = normals[(*random)() >> 16];
   switch (values) {
     case Values::kNormal: return normal;
     case Values::kOutliers: return index % 64 == 5 ? 1000 * normal : normal;
