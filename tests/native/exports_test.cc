@@ -1,4 +1,4 @@
-// The library shows the functions of its headers and nothing else.
+// The libraries show the functions of their headers and nothing else.
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 
@@ -13,11 +13,12 @@
 
 namespace {
 
-std::set<std::string> DeclaredFunctions() {
+// cuda.h belongs to libraries of its own.
+std::set<std::string> DeclaredFunctions(bool cuda) {
   std::set<std::string> names;
   const std::regex declaration(R"(SYL_API[^;{]*?(syl_\w+)\()");
   for (const auto& header : std::filesystem::directory_iterator(SYLVESTER_SOURCE_DIR "/native/include/sylvester")) {
-    if (header.path().filename() == "cuda.h") continue;  // of another library
+    if ((header.path().filename() == "cuda.h") != cuda) continue;
     std::ifstream file(header.path());
     const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
     for (std::sregex_iterator match(text.begin(), text.end(), declaration), end; match != end; ++match) {
@@ -27,22 +28,32 @@ std::set<std::string> DeclaredFunctions() {
   return names;
 }
 
-std::set<std::string> ExportedSymbols() {
+std::set<std::string> ExportedSymbols(const std::string& library) {
   std::set<std::string> names;
-  FILE* nm = popen("nm -D --defined-only --format=posix " SYLVESTER_LIBRARY, "r");
+  FILE* nm = popen(("nm -D --defined-only --format=posix " + library).c_str(), "r");
   EXPECT_NE(nm, nullptr);
   char line[1024];
   while (std::fgets(line, sizeof(line), nm) != nullptr) names.insert(std::string(line, std::string(line).find(' ')));
   const int status = pclose(nm);
-  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << "nm failed on " SYLVESTER_LIBRARY;
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << "nm failed on " << library;
   return names;
 }
 
-TEST(Exports, AreTheFunctionsOfTheHeaders) {
-  const std::set<std::string> declared = DeclaredFunctions(), exported = ExportedSymbols();
-  EXPECT_GE(declared.size(), 30u);
+void ExpectSame(const std::set<std::string>& declared, const std::set<std::string>& exported) {
   for (const std::string& name : declared) EXPECT_EQ(exported.count(name), 1u) << name << " is declared only";
   for (const std::string& name : exported) EXPECT_EQ(declared.count(name), 1u) << name << " is exported only";
+}
+
+TEST(Exports, AreTheFunctionsOfTheHeaders) {
+  const std::set<std::string> declared = DeclaredFunctions(false);
+  EXPECT_GE(declared.size(), 30u);
+  ExpectSame(declared, ExportedSymbols(SYLVESTER_LIBRARY));
+}
+
+TEST(Exports, OfTheEmulatedLibraryAreTheFunctionsOfCuda) {
+  const std::set<std::string> declared = DeclaredFunctions(true);
+  EXPECT_GE(declared.size(), 20u);
+  ExpectSame(declared, ExportedSymbols(SYLVESTER_CUDA_EMU_LIBRARY));
 }
 
 }  // namespace

@@ -39,7 +39,7 @@ __device__ inline Quantization Quantize(int32_t quantizer, const ValueRange& ran
     if (!(a < infinity && b < infinity)) return {nan, nan};
     return {(a < b ? b : a) / 127.0f, 0};
   }
-  const float zero = low + 0.0f, width = high - zero;
+  const float zero = low + 0.0f, width = high + 0.0f - zero;  // a zero has no sign
   if (!(width < infinity)) return {nan, nan};
   return {width / (quantizer == SYL_HADAMARD_U4 ? 15.0f : 3.0f), zero};
 }

@@ -1,0 +1,61 @@
+// The libraries with the functions of sylvester/cuda.h: the emulated one, linked into this program, and, where the
+// environment names it (SYLVESTER_CUDA_LIBRARY), the one built by nvcc.
+#ifndef SYLVESTER_TESTS_NATIVE_CUDA_HADAMARD_LIBRARY_H_
+#define SYLVESTER_TESTS_NATIVE_CUDA_HADAMARD_LIBRARY_H_
+
+#include <sylvester/cuda.h>
+
+#include <string>
+#include <vector>
+
+#include "native/cuda/emulator/options.h"
+
+namespace sylvester_test {
+
+#define SYLVESTER_CUDA_FUNCTIONS(X) \
+  X(abi_version)                    \
+  X(last_error)                     \
+  X(device_count)                   \
+  X(device_info)                    \
+  X(device_use)                     \
+  X(malloc)                         \
+  X(free)                           \
+  X(stream_new)                     \
+  X(stream_free)                    \
+  X(stream_wait)                    \
+  X(copy)                           \
+  X(fill)                           \
+  X(event_new)                      \
+  X(event_free)                     \
+  X(event_record)                   \
+  X(event_wait)                     \
+  X(event_elapsed)                  \
+  X(hadamard_new)                   \
+  X(hadamard_free)                  \
+  X(hadamard_workspace)             \
+  X(hadamard_run)                   \
+  X(hadamard_run_transposed)
+
+struct CudaLibrary {
+#define SYLVESTER_FIELD(name) decltype(&syl_cuda_##name) name;
+  SYLVESTER_CUDA_FUNCTIONS(SYLVESTER_FIELD)
+#undef SYLVESTER_FIELD
+};
+
+const CudaLibrary& EmulatedLibrary();
+// NULL when the environment names none. Ends the program when it names one that cannot be loaded.
+const CudaLibrary* BuiltLibrary();
+
+// A library and, emulated, how its kernels run.
+struct CudaRun {
+  std::string name;
+  const CudaLibrary* library;
+  sylvester::emulator::Options options;
+};
+
+// The emulated library, plainly and in random order with the search for races; and the built one where there is a GPU.
+std::vector<CudaRun> CudaRuns();
+
+}  // namespace sylvester_test
+
+#endif
