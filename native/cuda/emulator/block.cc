@@ -85,7 +85,7 @@ bool Block::Run(uint3 index, void (*body)(void*), void* argument) {
   std::memset(shared_, kPoison, shared_bytes_);
   if (races_) races_->StartBlock();
   fault_ = {};
-  exited_count_ = arrived_ = predicates_ = current_warp_ = 0;
+  exited_count_ = arrived_ = predicates_ = 0;
   ready_warps_ = 0;
   for (int first = 0; first < thread_count_; first += kWarpLanes) {
     const int lanes = thread_count_ - first;
@@ -95,6 +95,7 @@ bool Block::Run(uint3 index, void (*body)(void*), void* argument) {
     warp.gatherings = 0;
     ready_warps_ |= 1u << (first / kWarpLanes);
   }
+  current_warp_ = Pick(ready_warps_);
   Resume(Next());
   Switch(&main_, &current_->fiber);
   current_ = nullptr;
@@ -315,7 +316,7 @@ std::string Block::Describe(const Races::Finding& finding, const char* address, 
   } else {
     what += std::to_string(bytes) + " bytes of static shared memory, which ";
   }
-  if (finding.kind == Races::Finding::kUninitialised) return what + "the block has not written";
+  if (finding.kind == Races::Finding::kUninitialised) return what + "no thread of the block has written";
   const Thread& other = threads_[static_cast<size_t>(finding.thread)];
   what += "thread " + Name(other) + (finding.kind == Races::Finding::kWithRead ? " has read" : " has written");
   return "race: " + what + " with no barrier between; that thread is now " + Describe(other);
