@@ -169,11 +169,9 @@ void StackPool::GiveAbandoned(char* stack) {
 }
 
 void Prepare(Fiber* fiber, char* stack, void (*entry)()) {
-  // Stacks start at the same offset of a page: without these shifts all their tops would share a few lines of the
-  // cache.
-  static unsigned shift = 0;
-  shift = (shift + 1) % 64;
-  const size_t bytes = StackPool::kStackBytes - shift * 192;
+  // Without these shifts all stacks' tops would share a few sets of the caches. A stack keeps its own, and its pages.
+  const auto number = reinterpret_cast<uintptr_t>(stack) / (kGuardBytes + StackPool::kStackBytes);
+  const size_t bytes = StackPool::kStackBytes - number % 32 * 4096 - number * 5 % 64 * 64;
   fiber->fake_stack = nullptr;
   fiber->stack = stack;
   fiber->stack_bytes = bytes;
