@@ -2,10 +2,9 @@ package dev.sylvester.cuda;
 
 import dev.sylvester.kernels.Status;
 import dev.sylvester.kernels.SylvesterException;
-import java.util.function.Function;
-import java.util.function.Supplier;
 import java.util.stream.Stream;
 import org.bytedeco.cuda.cudart.CUstream_st;
+import org.bytedeco.javacpp.FloatPointer;
 import org.bytedeco.javacpp.Pointer;
 
 /**
@@ -26,9 +25,9 @@ import org.bytedeco.javacpp.Pointer;
  *   cublasCreate_v2(blas);
  *   cublasSetStream_v2(blas, CudaPresets.stream(stream));
  *   cublasSgemm_v2(blas, CUBLAS_OP_N, CUBLAS_OP_N, n, n, n,
- *       one, CudaPresets.pointer(a, FloatPointer::new), n,
- *       CudaPresets.pointer(b, FloatPointer::new), n,
- *       zero, CudaPresets.pointer(c, FloatPointer::new), n);
+ *       one, CudaPresets.floats(a), n,
+ *       CudaPresets.floats(b), n,
+ *       zero, CudaPresets.floats(c), n);
  *   c.copyTo(cValues, stream); // waits for the product
  *   cublasDestroy_v2(blas);
  * }
@@ -62,17 +61,28 @@ public final class CudaPresets {
    * JavaCPP's view of memory.
    *
    * @param memory the original
-   * @param type constructor of the pointer, for example {@code FloatPointer::new}
-   * @param <P> kind of pointer
-   * @return position 0, with as many elements as fit into the memory
+   * @return position 0, capacity in bytes
    * @throws SylvesterException (UNSUPPORTED) without JavaCPP
    * @throws IllegalStateException if the memory is closed
    */
-  public static <P extends Pointer> P pointer(DeviceMemory memory, Function<Pointer, P> type) {
+  public static Pointer pointer(DeviceMemory memory) {
     require();
     Args.present("CudaPresets.pointer", "memory", memory);
-    Args.present("CudaPresets.pointer", "type", type);
-    return link(() -> PresetViews.pointer(memory, type));
+    return PresetViews.pointer(memory);
+  }
+
+  /**
+   * JavaCPP's view of memory as floats.
+   *
+   * @param memory the original
+   * @return position 0, capacity in floats
+   * @throws SylvesterException (UNSUPPORTED) without JavaCPP
+   * @throws IllegalStateException if the memory is closed
+   */
+  public static FloatPointer floats(DeviceMemory memory) {
+    require();
+    Args.present("CudaPresets.floats", "memory", memory);
+    return PresetViews.floats(memory);
   }
 
   /**
@@ -88,7 +98,7 @@ public final class CudaPresets {
     require();
     Args.present("CudaPresets.memory", "pointer", pointer);
     Args.present("CudaPresets.memory", "device", device);
-    return link(() -> PresetViews.memory(pointer, device));
+    return PresetViews.memory(pointer, device);
   }
 
   /**
@@ -101,7 +111,7 @@ public final class CudaPresets {
    */
   public static CUstream_st stream(CudaStream stream) {
     require();
-    return link(() -> PresetViews.stream(stream));
+    return PresetViews.stream(stream);
   }
 
   /**
@@ -116,7 +126,7 @@ public final class CudaPresets {
     require();
     Args.present("CudaPresets.stream", "stream", stream);
     Args.present("CudaPresets.stream", "device", device);
-    return link(() -> PresetViews.stream(stream, device));
+    return PresetViews.stream(stream, device);
   }
 
   private static boolean exists(String type) {
@@ -135,21 +145,6 @@ public final class CudaPresets {
           "CudaPresets: there is no class "
               + MISSING
               + "; add org.bytedeco:cuda-platform to the class path");
-    }
-  }
-
-  // The classes are there, but their native parts may not be.
-  private static <T> T link(Supplier<T> call) {
-    try {
-      return call.get();
-    } catch (LinkageError e) {
-      SylvesterException refusal =
-          new SylvesterException(
-              Status.UNSUPPORTED,
-              "CudaPresets: JavaCPP's native libraries cannot be loaded (%s); add org.bytedeco:cuda-platform to the class path"
-                  .formatted(e));
-      refusal.initCause(e);
-      throw refusal;
     }
   }
 }

@@ -5,8 +5,8 @@ import dev.sylvester.kernels.SylvesterException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.ref.Reference;
-import java.util.function.Function;
 import org.bytedeco.cuda.cudart.CUstream_st;
+import org.bytedeco.javacpp.FloatPointer;
 import org.bytedeco.javacpp.Pointer;
 
 /** What {@link CudaPresets} does once JavaCPP is known to be there; loaded no sooner. */
@@ -20,10 +20,13 @@ final class PresetViews {
     }
   }
 
-  static <P extends Pointer> P pointer(DeviceMemory memory, Function<Pointer, P> type) {
-    P pointer = type.apply(new Address(memory.segment()));
-    pointer.capacity(memory.byteSize() / pointer.sizeof());
-    return pointer;
+  static Pointer pointer(DeviceMemory memory) {
+    return new Pointer(new Address(memory.segment())).capacity(memory.byteSize());
+  }
+
+  static FloatPointer floats(DeviceMemory memory) {
+    return new FloatPointer(new Address(memory.segment()))
+        .capacity(memory.byteSize() / Float.BYTES);
   }
 
   static DeviceMemory memory(Pointer pointer, CudaDevice device) {

@@ -11,7 +11,7 @@ import java.util.Random;
  * Arguments of one call: mostly what the call needs, to the byte, and now and then something else.
  * Segments end at a guard page.
  */
-final class Chance {
+public final class Chance {
   private static final int PERCENT_HOSTILE = 8;
   private static final long[] SIZES = {
     -1,
@@ -59,30 +59,31 @@ final class Chance {
   private final Random random;
   private int region;
 
-  Chance(long seed) {
+  public Chance(long seed) {
     random = new Random(seed);
   }
 
   /** Of these, any. */
   @SafeVarargs
-  final <T> T any(T... values) {
+  public final <T> T any(T... values) {
     return values[random.nextInt(values.length)];
   }
 
   /** A good size, low..high. */
-  long between(long low, long high) {
+  public long between(long low, long high) {
     return random.nextLong(low, high + 1);
   }
 
-  boolean coin() {
+  public boolean coin() {
     return random.nextBoolean();
   }
 
-  private boolean hostile() {
+  /** Now and then. */
+  public boolean hostile() {
     return random.nextInt(100) < PERCENT_HOSTILE;
   }
 
-  long size(long good) {
+  public long size(long good) {
     return !hostile()
         ? good
         : switch (random.nextInt(4)) {
@@ -93,7 +94,7 @@ final class Chance {
         };
   }
 
-  float number(float good) {
+  public float number(float good) {
     return hostile() ? NUMBERS[random.nextInt(NUMBERS.length)] : good;
   }
 

@@ -15,7 +15,7 @@ import java.lang.invoke.MethodHandle;
  * process, and a byte written before it is found by {@link #check}.
  */
 @SuppressWarnings("restricted")
-final class GuardedMemory {
+public final class GuardedMemory {
   private static final int PAGE = 4096;
   private static final int READ_WRITE = 3;
   private static final int PRIVATE_ANONYMOUS = 0x22;
@@ -25,7 +25,7 @@ final class GuardedMemory {
   private final MemorySegment memory;
   private MemorySegment margin;
 
-  GuardedMemory(int pages) {
+  public GuardedMemory(int pages) {
     long size = (long) pages * PAGE;
     MemorySegment whole =
         (MemorySegment)
@@ -56,18 +56,18 @@ final class GuardedMemory {
     memory = whole.reinterpret(size);
   }
 
-  long maxBytes() {
+  public long maxBytes() {
     return memory.byteSize() - MARGIN;
   }
 
   /** The last bytes before the guard; marks what lies before them. */
-  MemorySegment last(long bytes) {
+  public MemorySegment last(long bytes) {
     margin = memory.asSlice(memory.byteSize() - bytes - MARGIN, MARGIN).fill(MARK);
     return memory.asSlice(memory.byteSize() - bytes);
   }
 
   /** Fails if something was written just before the segment handed out last. */
-  void check() {
+  public void check() {
     for (int i = 0; margin != null && i < MARGIN; i++) {
       if (margin.get(JAVA_BYTE, i) != MARK) {
         throw new AssertionError((MARGIN - i) + " bytes before the segment were overwritten");

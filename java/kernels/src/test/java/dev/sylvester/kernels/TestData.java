@@ -14,7 +14,7 @@ import java.util.Random;
 import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 
 /** Random rows with padding between them, and what tests say about errors. */
-final class TestData {
+public final class TestData {
   /** Unit roundoff of float. */
   static final double EPS = 0x1p-24;
 
@@ -22,7 +22,7 @@ final class TestData {
 
   private TestData() {}
 
-  static float[] gaussian(long seed, long count) {
+  public static float[] gaussian(long seed, long count) {
     Random random = new Random(seed);
     float[] values = new float[Math.toIntExact(count)];
     for (int i = 0; i < values.length; i++) {
@@ -130,7 +130,7 @@ final class TestData {
     };
   }
 
-  static void assertRefused(Status status, String message, ThrowingCallable call) {
+  public static void assertRefused(Status status, String message, ThrowingCallable call) {
     assertThatThrownBy(call)
         .isInstanceOfSatisfying(
             SylvesterException.class,

@@ -1,0 +1,423 @@
+package dev.sylvester.cuda;
+
+import static dev.sylvester.kernels.TestData.assertRefused;
+import static java.lang.foreign.ValueLayout.JAVA_FLOAT_UNALIGNED;
+import static java.lang.foreign.ValueLayout.JAVA_SHORT_UNALIGNED;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
+
+import dev.sylvester.kernels.DType;
+import dev.sylvester.kernels.Hadamard;
+import dev.sylvester.kernels.HadamardLayout;
+import dev.sylvester.kernels.HadamardOptions;
+import dev.sylvester.kernels.HadamardOptions.Quantizer;
+import dev.sylvester.kernels.HadamardOptions.Table;
+import dev.sylvester.kernels.Status;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
+import java.util.Random;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** The bytes of a plan on the device are those of the plan on the processor, padding included. */
+class CudaHadamardTest {
+  private static final CudaDevice DEVICE = CudaDevice.of(0);
+  private static final byte PADDING = 0x5a;
+
+  static Stream<Arguments> plans() {
+    return Stream.of(
+        plan("one row", Hadamard.of(128)),
+        plan("rows in registers", Hadamard.of(256).rows(9)),
+        plan("smallest", Hadamard.of(2).rows(33)),
+        plan("scaled", Hadamard.of(64).rows(3).scale(-0.3)),
+        plan("rows in shared memory", Hadamard.of(4096).rows(3).signs(7)),
+        plan("rows by passes", Hadamard.of(1 << 16).rows(2).signs(8)),
+        plan("f16", Hadamard.of(512).rows(5).type(DType.F16).signs(3)),
+        plan("bf16", Hadamard.of(128).rows(11).type(DType.BF16)),
+        plan("bf16 to f32", Hadamard.of(128).rows(4).type(DType.BF16, DType.F32)),
+        plan("f32 to f16", Hadamard.of(2048).rows(2).type(DType.F32, DType.F16)),
+        plan("base 12", Hadamard.of(12 * 64).rows(3).base(12).signs(1)),
+        plan("base 12 of others", Hadamard.of(12 * 8).rows(2).base(12, Table.QUAROT)),
+        plan("base 28", Hadamard.of(28 * 16).rows(2).base(28)),
+        plan("base 172", Hadamard.of(172 * 4).rows(2).base(172).type(DType.F16)),
+        plan("regular", Hadamard.of(256).rows(3).regular().signs(2)),
+        plan("blocks", Hadamard.of(96).rows(5).blocks(32)),
+        plan("overlapped", Hadamard.of(100).rows(3).overlapped().rounds(4).signs(5)),
+        plan("rounds", Hadamard.of(256).rows(2).rounds(3).signs(6)),
+        plan("across heads", Hadamard.acrossHeads(32, 24).rows(3)),
+        plan(
+            "strides with padding",
+            Hadamard.of(32).transforms(2, 3, 4).strides(520, 140, 35, 1).signs(4)),
+        plan("gather", Hadamard.of(64).rows(3).gather(gather(64, 80), 80)));
+  }
+
+  static Stream<Arguments> quantizers() {
+    return Stream.of(
+        plan("i8", Hadamard.of(128).rows(7).signs(1).quantizer(Quantizer.I8)),
+        plan("i8 of groups", Hadamard.of(256).rows(3).quantizer(Quantizer.I8, 32)),
+        plan("i8 of f16", Hadamard.of(512).rows(3).type(DType.F16).quantizer(Quantizer.I8)),
+        plan("u4", Hadamard.of(128).rows(5).quantizer(Quantizer.U4, 64)),
+        plan("u2", Hadamard.of(128).rows(5).type(DType.BF16).quantizer(Quantizer.U2, 32)),
+        plan("u2 of base 20", Hadamard.of(160).rows(2).base(20).quantizer(Quantizer.U2, 40)),
+        plan(
+            "groups of every eighth",
+            Hadamard.of(64)
+                .rows(3)
+                .quantizer(Quantizer.U4, 8)
+                .groupMap(IntStream.range(0, 64).map(i -> i % 8).toArray())));
+  }
+
+  private static Arguments plan(String name, HadamardOptions options) {
+    return Arguments.of(name, options);
+  }
+
+  /** Distinct indices below length in no order, and some -1. */
+  private static int[] gather(int n, int length) {
+    int[] indices = new int[n];
+    for (int i = 0; i < n; i++) {
+      indices[i] = i % 9 == 4 ? -1 : (i * 37 + 5) % length;
+    }
+    return indices;
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("plans")
+  void bitsOfTheProcessor(String name, HadamardOptions options) {
+    HadamardLayout layout = options.layout();
+    byte[] x = random(options.xType(), layout.xBytes(), layout.transforms(), 42);
+    assertSame(
+        options.yType(),
+        onDevice(options, false, x, layout.yBytes()),
+        onProcessor(options, false, x, layout.yBytes()));
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("plans")
+  void bitsOfTheProcessorTransposed(String name, HadamardOptions options) {
+    HadamardLayout layout = options.layout();
+    byte[] y = random(options.yType(), layout.yBytes(), layout.transforms(), 43);
+    assertSame(
+        options.xType(),
+        onDevice(options, true, y, layout.xBytes()),
+        onProcessor(options, true, y, layout.xBytes()));
+  }
+
+  private static byte[] onDevice(
+      HadamardOptions options, boolean transposed, byte[] input, long outputBytes) {
+    try (CudaStream stream = CudaStream.of(DEVICE);
+        CudaHadamard plan = CudaHadamard.of(options, DEVICE);
+        DeviceMemory from = DeviceMemory.allocate(DEVICE, input.length);
+        DeviceMemory to = DeviceMemory.allocate(DEVICE, outputBytes);
+        DeviceMemory workspace = workspace(plan)) {
+      from.copyFrom(MemorySegment.ofArray(input), stream);
+      to.fill(PADDING, stream);
+      long transforms = plan.layout().transforms();
+      if (transposed) {
+        plan.applyTransposed(from, to, 0, transforms, workspace, stream);
+      } else {
+        plan.apply(from, to, 0, transforms, workspace, stream);
+      }
+      stream.await();
+      assertSame("input", DeviceMemoryTest.bytes(from), input);
+      return DeviceMemoryTest.bytes(to);
+    }
+  }
+
+  private static byte[] onProcessor(
+      HadamardOptions options, boolean transposed, byte[] input, long outputBytes) {
+    try (Arena arena = Arena.ofConfined()) {
+      Hadamard plan = options.build(arena);
+      MemorySegment from = copy(input, arena);
+      MemorySegment to = arena.allocate(outputBytes).fill(PADDING);
+      if (transposed) {
+        plan.applyTransposed(from, to);
+      } else {
+        plan.apply(from, to);
+      }
+      return DeviceMemoryTest.bytes(to);
+    }
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("quantizers")
+  void codesOfTheProcessor(String name, HadamardOptions options) {
+    HadamardLayout layout = options.layout();
+    byte[] x = random(options.xType(), layout.xBytes(), layout.transforms(), 44);
+    long all = layout.transforms();
+    long scaleBytes = 4 * layout.scales();
+    boolean zeros = options.quantizer().hasZeros();
+    try (Arena arena = Arena.ofConfined();
+        CudaHadamard plan = CudaHadamard.of(options, DEVICE);
+        DeviceMemory from = DeviceMemory.allocate(DEVICE, x.length);
+        DeviceMemory codes = DeviceMemory.allocate(DEVICE, layout.yBytes());
+        DeviceMemory scales = DeviceMemory.allocate(DEVICE, scaleBytes);
+        DeviceMemory zeroes = zeros ? DeviceMemory.allocate(DEVICE, scaleBytes) : null;
+        DeviceMemory workspace = workspace(plan)) {
+      from.copyFrom(MemorySegment.ofArray(x), null);
+      plan.quantize(from, codes, scales, zeroes, 0, all, workspace, null);
+
+      MemorySegment expectedCodes = arena.allocate(layout.yBytes());
+      MemorySegment expectedScales = arena.allocate(scaleBytes);
+      MemorySegment expectedZeros = zeros ? arena.allocate(scaleBytes) : null;
+      options
+          .build(arena)
+          .quantize(
+              copy(x, arena), expectedCodes, expectedScales, expectedZeros, 0, all, null, null);
+      assertSame("code", DeviceMemoryTest.bytes(codes), DeviceMemoryTest.bytes(expectedCodes));
+      assertSame(DType.F32, DeviceMemoryTest.bytes(scales), DeviceMemoryTest.bytes(expectedScales));
+      if (zeros) {
+        assertSame(
+            DType.F32, DeviceMemoryTest.bytes(zeroes), DeviceMemoryTest.bytes(expectedZeros));
+      }
+    }
+  }
+
+  @Test
+  void partsMakeTheWhole() {
+    HadamardOptions options = Hadamard.acrossHeads(16, 10).rows(4).signs(9);
+    byte[] x = random(DType.F32, options.layout().xBytes(), 40, 45);
+    byte[] expected = onProcessor(options, false, x, x.length);
+    try (CudaHadamard plan = CudaHadamard.of(options, DEVICE);
+        DeviceMemory memory = DeviceMemory.allocate(DEVICE, x.length)) {
+      memory.copyFrom(MemorySegment.ofArray(x), null);
+      for (long[] part : new long[][] {{17, 20}, {0, 17}, {37, 0}, {37, 3}}) {
+        plan.apply(memory, memory, part[0], part[1], null, null);
+      }
+      assertSame(DType.F32, DeviceMemoryTest.bytes(memory), expected);
+    }
+  }
+
+  @Test
+  void slicesAreTransformedAlone() {
+    HadamardOptions options = Hadamard.of(64).rows(2);
+    byte[] x = random(DType.F32, 3 * 512, 6, 46);
+    try (CudaHadamard plan = CudaHadamard.of(options, DEVICE);
+        DeviceMemory memory = DeviceMemory.allocate(DEVICE, x.length)) {
+      memory.copyFrom(MemorySegment.ofArray(x), null);
+      DeviceMemory middle = memory.slice(512, 512);
+      plan.apply(middle, middle, null);
+      byte[] expected = x.clone();
+      byte[] input = Arrays.copyOfRange(x, 512, 1024);
+      System.arraycopy(onProcessor(options, false, input, 512), 0, expected, 512, 512);
+      assertSame(DType.F32, DeviceMemoryTest.bytes(memory), expected);
+    }
+  }
+
+  @Test
+  void planTellsWhatItDoes() {
+    HadamardOptions options = Hadamard.of(64).rows(2);
+    try (CudaHadamard plan = CudaHadamard.of(options, DEVICE)) {
+      assertThat(plan.options()).isSameAs(options);
+      assertThat(plan.layout().transforms()).isEqualTo(2);
+      assertThat(plan.workspaceBytes(2)).isNotNegative();
+    }
+  }
+
+  // ---- Refusals
+
+  @Test
+  void smallMemoryIsRefused() {
+    try (CudaHadamard plan = CudaHadamard.of(Hadamard.of(64).rows(3), DEVICE);
+        DeviceMemory enough = DeviceMemory.allocate(DEVICE, 768);
+        DeviceMemory small = DeviceMemory.allocate(DEVICE, 767)) {
+      assertRefused(
+          Status.BAD_SHAPE,
+          "CudaHadamard.apply: x has 767 bytes, needed are 768",
+          () -> plan.apply(small, enough, null));
+      assertRefused(
+          Status.BAD_SHAPE,
+          "CudaHadamard.apply: y has 767 bytes",
+          () -> plan.apply(enough, small, null));
+      assertRefused(
+          Status.BAD_SHAPE,
+          "CudaHadamard.applyTransposed: y has 767 bytes",
+          () -> plan.applyTransposed(small, enough, null));
+      assertRefused(
+          Status.BAD_SHAPE,
+          "CudaHadamard.applyTransposed: x has 767 bytes",
+          () -> plan.applyTransposed(enough, small, null));
+      plan.apply(small, small, 0, 2, null, null);
+    }
+  }
+
+  @Test
+  void smallOrMissingScalesAreRefused() {
+    HadamardOptions options = Hadamard.of(64).rows(3).quantizer(Quantizer.U4, 32);
+    try (CudaHadamard plan = CudaHadamard.of(options, DEVICE);
+        DeviceMemory x = DeviceMemory.allocate(DEVICE, 768);
+        DeviceMemory codes = DeviceMemory.allocate(DEVICE, 96);
+        DeviceMemory scales = DeviceMemory.allocate(DEVICE, 24);
+        DeviceMemory zeros = DeviceMemory.allocate(DEVICE, 24);
+        DeviceMemory small = DeviceMemory.allocate(DEVICE, 23)) {
+      plan.quantize(x, codes, scales, zeros, 0, 3, null, null);
+      assertRefused(
+          Status.BAD_SHAPE,
+          "CudaHadamard.quantize: scales has 23 bytes, needed are 24",
+          () -> plan.quantize(x, codes, small, zeros, 0, 3, null, null));
+      assertRefused(
+          Status.BAD_SHAPE,
+          "CudaHadamard.quantize: zeros has 23 bytes",
+          () -> plan.quantize(x, codes, scales, small, 0, 3, null, null));
+      assertRefused(
+          Status.BAD_SHAPE,
+          "CudaHadamard.quantize: codes has 23 bytes",
+          () -> plan.quantize(x, small, scales, zeros, 0, 3, null, null));
+      assertRefused(
+          Status.NULL_ARGUMENT,
+          "CudaHadamard.quantize: scales is null",
+          () -> plan.quantize(x, codes, null, zeros, 0, 3, null, null));
+      assertRefused(
+          Status.NULL_ARGUMENT,
+          "zeros",
+          () -> plan.quantize(x, codes, scales, null, 0, 3, null, null));
+      assertRefused(
+          Status.OVERLAP,
+          "syl_cuda_hadamard_run",
+          () -> plan.quantize(x, codes, x.slice(0, 24), zeros, 0, 3, null, null));
+      assertRefused(
+          Status.UNSUPPORTED,
+          "CudaHadamard.apply: plan has the quantizer U4, call quantize",
+          () -> plan.apply(x, x, null));
+      assertRefused(
+          Status.UNSUPPORTED,
+          "syl_cuda_hadamard_run_transposed",
+          () -> plan.applyTransposed(x, x, null));
+    }
+  }
+
+  @Test
+  void wrongArgumentsAreRefused() {
+    CudaDevice other = new CudaDevice(1, "another", true, 9, 0, 1, 1);
+    CudaHadamard plan = CudaHadamard.of(Hadamard.of(64).rows(2), DEVICE);
+    try (DeviceMemory x = DeviceMemory.allocate(DEVICE, 1024)) {
+      assertRefused(
+          Status.NULL_ARGUMENT, "CudaHadamard.apply: x is null", () -> plan.apply(null, x, null));
+      assertRefused(Status.BAD_VALUE, "first is -1", () -> plan.apply(x, x, -1, 1, null, null));
+      assertRefused(Status.BAD_VALUE, "count is 2", () -> plan.apply(x, x, 1, 2, null, null));
+      assertRefused(Status.BAD_VALUE, "count is -1", () -> plan.apply(x, x, 0, -1, null, null));
+      assertRefused(
+          Status.OVERLAP,
+          "syl_cuda_hadamard_run",
+          () -> plan.apply(x.slice(0, 512), x.slice(4, 512), null));
+      assertRefused(
+          Status.UNSUPPORTED,
+          "CudaHadamard.quantize: plan has no quantizer, call apply",
+          () -> plan.quantize(x, x, x, x, 0, 1, null, null));
+      DeviceMemory far = DeviceMemory.foreign(other, x.segment().asSlice(0, 0));
+      assertRefused(
+          Status.BAD_VALUE,
+          "CudaHadamard.apply: y is on device 1, not 0",
+          () -> plan.apply(x, far, null));
+      CudaStream stream = CudaStream.foreign(other, MemorySegment.NULL);
+      assertRefused(
+          Status.BAD_VALUE,
+          "CudaHadamard.apply: stream is on device 1, the plan on 0",
+          () -> plan.apply(x, x, stream));
+      plan.close();
+      plan.close();
+      assertThatIllegalStateException()
+          .isThrownBy(() -> plan.apply(x, x, null))
+          .withMessage("CudaHadamard is closed");
+      assertThatIllegalStateException().isThrownBy(() -> plan.workspaceBytes(1));
+    }
+  }
+
+  @Test
+  void smallWorkspaceIsRefused() {
+    try (CudaHadamard plan = CudaHadamard.of(Hadamard.of(1 << 17), DEVICE);
+        DeviceMemory x = DeviceMemory.allocate(DEVICE, 1 << 19)) {
+      assertThat(plan.workspaceBytes(1)).as("this plan needs a workspace").isPositive();
+      assertRefused(Status.NULL_ARGUMENT, "workspace", () -> plan.apply(x, x, null));
+      try (DeviceMemory small = DeviceMemory.allocate(DEVICE, plan.workspaceBytes(1) - 1)) {
+        assertRefused(Status.WORKSPACE, "workspace", () -> plan.apply(x, x, 0, 1, small, null));
+      }
+    }
+  }
+
+  @Test
+  void impossiblePlansAreRefused() {
+    assertRefused(
+        Status.UNSUPPORTED,
+        "syl_cuda_hadamard_new",
+        () -> CudaHadamard.of(Hadamard.of(64).type(DType.F64), DEVICE));
+    assertRefused(Status.BAD_SHAPE, "n", () -> CudaHadamard.of(Hadamard.of(100), DEVICE));
+    assertRefused(Status.NULL_ARGUMENT, "options is null", () -> CudaHadamard.of(null, DEVICE));
+    assertRefused(
+        Status.NULL_ARGUMENT, "device is null", () -> CudaHadamard.of(Hadamard.of(64), null));
+  }
+
+  // ---- Data
+
+  private static DeviceMemory workspace(CudaHadamard plan) {
+    long bytes = plan.workspaceBytes(plan.layout().transforms());
+    return bytes == 0 ? null : DeviceMemory.allocate(DEVICE, bytes);
+  }
+
+  private static MemorySegment copy(byte[] bytes, Arena arena) {
+    return arena.allocate(bytes.length).copyFrom(MemorySegment.ofArray(bytes));
+  }
+
+  /** Gaussian values; where that leaves a transform of numbers, also a NaN and an infinity. */
+  private static byte[] random(DType type, long bytes, long transforms, long seed) {
+    Random random = new Random(seed);
+    byte[] elements = new byte[Math.toIntExact(bytes)];
+    for (int i = 0; i < bytes / type.blockBytes(); i++) {
+      set(type, elements, i, (float) random.nextGaussian());
+    }
+    if (transforms > 2) {
+      set(type, elements, 1, Float.NaN);
+      set(type, elements, (int) (bytes / type.blockBytes() * 3 / 7), Float.POSITIVE_INFINITY);
+    }
+    return elements;
+  }
+
+  private static void set(DType type, byte[] elements, int i, float value) {
+    MemorySegment segment = MemorySegment.ofArray(elements);
+    long at = (long) i * type.blockBytes();
+    switch (type) {
+      case F32 -> segment.set(JAVA_FLOAT_UNALIGNED, at, value);
+      case F16 -> segment.set(JAVA_SHORT_UNALIGNED, at, Float.floatToFloat16(value));
+      case BF16 ->
+          segment.set(JAVA_SHORT_UNALIGNED, at, (short) (Float.floatToRawIntBits(value) >>> 16));
+      default -> throw new IllegalArgumentException(type.toString());
+    }
+  }
+
+  private static float get(DType type, byte[] elements, int i) {
+    MemorySegment segment = MemorySegment.ofArray(elements);
+    long at = (long) i * type.blockBytes();
+    return switch (type) {
+      case F32 -> segment.get(JAVA_FLOAT_UNALIGNED, at);
+      case F16 -> Float.float16ToFloat(segment.get(JAVA_SHORT_UNALIGNED, at));
+      case BF16 -> Float.intBitsToFloat(segment.get(JAVA_SHORT_UNALIGNED, at) << 16);
+      default -> throw new IllegalArgumentException(type.toString());
+    };
+  }
+
+  /** Bits are equal; of a NaN, whose sign processors choose, only that it is one. */
+  private static void assertSame(DType type, byte[] actual, byte[] expected) {
+    assertThat(actual).hasSameSizeAs(expected);
+    IntStream elements = IntStream.range(0, expected.length / type.blockBytes());
+    assertThat(elements.anyMatch(i -> Float.isFinite(get(type, expected, i))))
+        .as("there are numbers among the results")
+        .isTrue();
+    byte[] sameNaNs = actual.clone();
+    for (int i = 0; i < expected.length / type.blockBytes(); i++) {
+      if (Float.isNaN(get(type, actual, i)) && Float.isNaN(get(type, expected, i))) {
+        int at = i * type.blockBytes();
+        System.arraycopy(expected, at, sameNaNs, at, type.blockBytes());
+      }
+    }
+    assertSame("result", sameNaNs, expected);
+  }
+
+  private static void assertSame(String what, byte[] actual, byte[] expected) {
+    int at = Arrays.mismatch(actual, expected);
+    assertThat(at).as("first %s that differs, in bytes", what).isEqualTo(-1);
+  }
+}
