@@ -8,7 +8,8 @@
 
 namespace sylvester::emulator {
 
-// Who runs next of those who can: the lowest thread of the running warp, the highest, or any thread of any warp.
+// Who runs next of those who can: the lowest thread of the running warp, the highest, or any thread of any warp. Blocks
+// follow each other upwards, downwards, or in steps round the grid.
 enum class Order { kForward, kReverse, kRandom };
 
 struct Options {

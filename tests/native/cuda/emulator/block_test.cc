@@ -250,6 +250,37 @@ TEST_F(BlockTest, OrdersAreWhatTheySay) {
   EXPECT_EQ(seen.size(), 20u);
 }
 
+__global__ void ComeBlocksKernel(int* count, int* order) {
+  order[atomicAdd(count, 1)] = static_cast<int>(blockIdx.x + gridDim.x * (blockIdx.y + gridDim.y * blockIdx.z));
+}
+
+TEST_F(BlockTest, BlocksHaveAnOrderToo) {
+  std::vector<int> forward(60);
+  std::iota(forward.begin(), forward.end(), 0);
+  std::set<std::vector<int>> seen;
+  for (const Options& options : AllOptions()) {
+    SetOptions(options);
+    const Array<int> count(1), order(60);
+    ASSERT_EQ(Launch(ComeBlocksKernel, dim3(5, 3, 4), 1, 0, nullptr, count.get(), order.get()), cudaSuccess);
+    std::vector<int> got = order.Read();
+    if (options.order == Order::kForward) {
+      ASSERT_EQ(got, forward);
+    }
+    if (options.order == Order::kReverse) {
+      ASSERT_EQ(got, std::vector<int>(forward.rbegin(), forward.rend()));
+    }
+    seen.insert(got);
+    std::sort(got.begin(), got.end());
+    EXPECT_EQ(got, forward) << Describe(options);
+  }
+  EXPECT_GE(seen.size(), 6u);
+  for (const Options& options : AllOptions()) {
+    SetOptions(options);
+    const Array<int> count(1), order(1);
+    EXPECT_EQ(Launch(ComeBlocksKernel, 1, 1, 0, nullptr, count.get(), order.get()), cudaSuccess);
+  }
+}
+
 // Kernel arguments are each thread's own copy.
 struct Large {
   int values[200];
