@@ -88,8 +88,7 @@ HWY_INLINE void StoreFloats(hn::Vec<D> v, D /* tag */, hwy::bfloat16_t* p) {
   const hn::Rebind<uint16_t, D> du16;
   const auto bits = hn::BitCast(du, v);
   const auto upper = hn::ShiftRight<16>(bits);
-  const auto rounded =
-      hn::ShiftRight<16>(hn::Add(hn::Add(bits, hn::Set(du, 0x7fff)), hn::And(upper, hn::Set(du, 1))));
+  const auto rounded = hn::ShiftRight<16>(hn::Add(hn::Add(bits, hn::Set(du, 0x7fff)), hn::And(upper, hn::Set(du, 1))));
   const auto value = hn::IfThenElse(hn::RebindMask(du, hn::IsNaN(v)), hn::Or(upper, hn::Set(du, 0x40)), rounded);
   hn::StoreU(hn::DemoteTo(du16, hn::BitCast(di, value)), du16, reinterpret_cast<uint16_t*>(p));
 }

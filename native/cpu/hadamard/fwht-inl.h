@@ -158,35 +158,55 @@ HWY_INLINE void Pass(int bits, D d, const Source& source, int64_t first, int64_t
   }
 }
 
-// Stages of the outermost pass when `bits` stages are left for passes over memory: as few passes as there can be, of
-// much the same radix.
+// Passes for `bits` stages. Only the innermost one has the largest radix: further out the parts are whole pages apart,
+// and more than 8 of their lines do not fit into one set of the first-level cache.
+HWY_INLINE int PassesOf(int bits) { return bits <= kPassBits ? 1 : 1 + (bits - kPassBits + 2) / 3; }
+
+// Stages of the outermost of the passes for `bits` stages: all have much the same radix.
 HWY_INLINE int OuterBits(int bits) {
-  const int passes = (bits + kPassBits - 1) / kPassBits;
-  return bits / passes;
+  const int passes = PassesOf(bits), most_inside = kPassBits + 3 * (passes - 2);
+  return passes == 1 ? bits : HWY_MAX(bits / passes, bits - most_inside);
 }
 
-// n elements from `first` on, from source to memory, depth first: every part is done while a cache holds it.
-template <class D, class Source, class Memory>
+// Rows of kRegisterRow elements, or of kOnePass.
+template <bool kTwice, class D, class Source, class Sink>
+HWY_INLINE void BaseRow(D d, const Source& source, int64_t first, const Sink& sink) {
+  if constexpr (kTwice) return OnePassRow(d, source, first, sink);
+  RegisterRow<kRegisters>(d, source, first, sink);
+}
+
+// Elements from `first` on, from source to memory, depth first: every part is done while a cache holds it. bits: stages
+// after those of BaseRow.
+template <bool kTwice, class D, class Source, class Memory>
 void Part(D d, const Source& source, int64_t first, int bits, const Memory& memory) {
   using T = hn::TFromD<D>;
-  if (bits == 0) return OnePassRow(d, source, first, memory);
+  if (bits == 0) return BaseRow<kTwice>(d, source, first, memory);
   const int outer = OuterBits(bits);
-  const int64_t part = kOnePass<T> << (bits - outer);
-  for (int64_t r = 0; r < int64_t{1} << outer; ++r) Part(d, source, first + r * part, bits - outer, memory);
+  const int64_t part = (kTwice ? kOnePass<T> : kRegisterRow<T>) << (bits - outer);
+  for (int64_t r = 0; r < int64_t{1} << outer; ++r) {
+    Part<kTwice>(d, source, first + r * part, bits - outer, memory);
+  }
   Pass(outer, d, memory, first, part, memory);
+}
+
+template <bool kTwice, class D, class Source, class Memory, class Sink>
+HWY_INLINE void LongRow(D d, int bits, const Source& source, const Memory& memory, const Sink& sink) {
+  using T = hn::TFromD<D>;
+  const int outer = OuterBits(bits);
+  const int64_t part = (kTwice ? kOnePass<T> : kRegisterRow<T>) << (bits - outer);
+  for (int64_t r = 0; r < int64_t{1} << outer; ++r) Part<kTwice>(d, source, r * part, bits - outer, memory);
+  Pass(outer, d, memory, 0, part, sink);
 }
 
 // One row of 2 kOnePass elements or more. memory: n elements where the row waits between its passes; it may be where
 // the source reads from or the sink writes to.
 template <class D, class Source, class Memory, class Sink>
 void LongRow(D d, int64_t n, const Source& source, const Memory& memory, const Sink& sink) {
-  using T = hn::TFromD<D>;
   int bits = 0;
-  while (kOnePass<T> << bits < n) ++bits;
-  const int outer = OuterBits(bits);
-  const int64_t part = n >> outer;
-  for (int64_t r = 0; r < int64_t{1} << outer; ++r) Part(d, source, r * part, bits - outer, memory);
-  Pass(outer, d, memory, 0, part, sink);
+  while (kRegisterRow<hn::TFromD<D>> << bits < n) ++bits;
+  // A row of kOnePass costs more than its halves: only where it saves a pass over memory.
+  if (PassesOf(bits - 1) < PassesOf(bits)) return LongRow<true>(d, bits - 1, source, memory, sink);
+  LongRow<false>(d, bits, source, memory, sink);
 }
 
 template <size_t kVectors, class D, class Rows>

@@ -27,6 +27,18 @@ std::vector<uint8_t> PatternsOf(const std::vector<int8_t>& matrix, int32_t base,
   return patterns;
 }
 
+template <typename T>
+std::vector<T> SignsOf(const sylvester::HadamardPlan& plan) {
+  std::vector<T> signs;
+  const auto rows = static_cast<int64_t>(plan.signs.size()) / plan.sign_words;
+  signs.reserve(static_cast<size_t>(rows * plan.options.n));
+  for (int64_t row = 0; row < rows; ++row) {
+    const uint32_t* words = plan.signs.data() + row * plan.sign_words;
+    for (int64_t i = 0; i < plan.options.n; ++i) signs.push_back(words[i / 32] >> i % 32 & 1 ? T{-0.0} : T{0});
+  }
+  return signs;
+}
+
 }  // namespace
 
 syl_status syl_hadamard_new(const syl_hadamard_options* options, syl_hadamard** plan) {
@@ -40,6 +52,11 @@ syl_status syl_hadamard_new(const syl_hadamard_options* options, syl_hadamard** 
       for (const bool transposed : {false, true}) {
         created->patterns[transposed] = PatternsOf(created->base, created->options.base, transposed);
       }
+    }
+    if (created->options.x_type == SYL_F64) {
+      created->double_signs = SignsOf<double>(*created);
+    } else {
+      created->float_signs = SignsOf<float>(*created);
     }
     created->sorted.resize(created->group_map.size());
     std::iota(created->sorted.begin(), created->sorted.end(), 0);

@@ -39,19 +39,24 @@ struct GroupScale {
   float zero;     // 0 for int8
   float divisor;  // infinity where every code is 0
 
-  GroupScale(const GroupRange& range, int32_t levels) {
+  GroupScale(float scale_of_group, float zero_of_group)
+      : scale(scale_of_group),
+        zero(zero_of_group),
+        divisor(std::isfinite(scale) && scale != 0 ? scale : std::numeric_limits<float>::infinity()) {}
+
+  static GroupScale Of(const GroupRange& range, int32_t levels) {
     float largest;
     std::memcpy(&largest, &range.magnitude, sizeof(largest));
-    // + 0: the zero has no sign.
-    zero = levels == 127 ? 0.0f : range.low + 0.0f;
+    // + 0: a zero has no sign.
+    const float zero = levels == 127 ? 0.0f : range.low + 0.0f;
     const float span = levels == 127 ? largest : range.high + 0.0f - zero;
-    if (std::isfinite(largest) && std::isfinite(span)) {
-      scale = span / static_cast<float>(levels);
-      divisor = scale == 0 ? std::numeric_limits<float>::infinity() : scale;
-    } else {
-      scale = zero = std::numeric_limits<float>::quiet_NaN();
-      divisor = std::numeric_limits<float>::infinity();
-    }
+    if (std::isfinite(largest) && std::isfinite(span)) return {span / static_cast<float>(levels), zero};
+    return {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::quiet_NaN()};
+  }
+
+  // The divisor and its reciprocal are normal floats.
+  bool IsNormal() const {
+    return divisor >= std::numeric_limits<float>::min() && divisor <= 1 / std::numeric_limits<float>::min();
   }
 
   bool HasCodes() const { return std::isfinite(divisor); }

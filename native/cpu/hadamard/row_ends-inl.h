@@ -25,19 +25,10 @@ HWY_INLINE void StoreFloats(hn::Vec<D> v, D d, double* p) {
   hn::StoreU(v, d, p);
 }
 
-// v, negated where bits of words are set: bit i % 32 of word i / 32 for the first lane; i is a multiple of the lanes.
+// v, negated where signs has -0 and not 0.
 template <class D>
-HWY_INLINE hn::Vec<D> Negated(D d, hn::Vec<D> v, const uint32_t* words, int64_t i) {
-  const hn::RebindToUnsigned<D> du;
-  using TU = hn::TFromD<decltype(du)>;
-  if constexpr (hn::MaxLanes(D()) >= 8) {
-    const auto mask = hn::LoadMaskBits(d, reinterpret_cast<const uint8_t*>(words) + i / 8);
-    return hn::IfThenElse(mask, hn::Neg(v), v);
-  } else {
-    const auto lane_bits = hn::Shl(hn::Set(du, 1), hn::Iota(du, 0));
-    const auto bits = hn::Set(du, static_cast<TU>(words[i / 32] >> i % 32));
-    return hn::IfThenElse(hn::RebindMask(d, hn::TestBit(bits, lane_bits)), hn::Neg(v), v);
-  }
+HWY_INLINE hn::Vec<D> Negated(D d, hn::Vec<D> v, const hn::TFromD<D>* signs) {
+  return hn::Xor(v, hn::LoadU(d, signs));
 }
 
 // A row in memory.
@@ -55,14 +46,14 @@ struct Memory {
 };
 
 // Widens, then negates.
-template <typename TStored, bool kSigned>
+template <typename T, typename TStored, bool kSigned>
 struct Source {
   const TStored* row;
-  const uint32_t* signs;
+  const T* signs;
   template <class D>
   HWY_INLINE hn::Vec<D> Load(D d, int64_t i) const {
     const auto v = LoadFloats(d, row + i);
-    return kSigned ? Negated(d, v, signs, i) : v;
+    return kSigned ? Negated(d, v, signs + i) : v;
   }
 };
 
@@ -71,11 +62,11 @@ template <typename T, typename TStored, bool kSigned>
 struct Sink {
   TStored* row;
   T scale;
-  const uint32_t* signs;
+  const T* signs;
   template <class D>
   HWY_INLINE void Store(D d, hn::Vec<D> v, int64_t i) const {
     const auto scaled = hn::Mul(v, hn::Set(d, scale));
-    StoreFloats(kSigned ? Negated(d, scaled, signs, i) : scaled, d, row + i);
+    StoreFloats(kSigned ? Negated(d, scaled, signs + i) : scaled, d, row + i);
   }
 };
 

@@ -6,8 +6,9 @@
 #define SYLVESTER_NATIVE_CPU_HADAMARD_ROW_IO_INL_H_
 #endif
 
+#include <cmath>
 #include <cstdint>
-#include <vector>
+#include <type_traits>
 
 #include "native/cpu/hadamard/elements.h"
 #include "native/cpu/hadamard/fwht-inl.h"
@@ -22,7 +23,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 // z[i] <- z[i] * scale, negated where signs say so; signs may be NULL.
 template <typename T>
-void ScaleAndNegate(T* z, int64_t n, T scale, const uint32_t* signs) {
+void ScaleAndNegate(T* z, int64_t n, T scale, const T* signs) {
   const Tag<T> d;
   const Memory<T> memory{z};
   int64_t i = 0;
@@ -33,7 +34,7 @@ void ScaleAndNegate(T* z, int64_t n, T scale, const uint32_t* signs) {
     const Sink<T, T, true> sink{z, scale, signs};
     for (; i + kLanes<T> <= n; i += kLanes<T>) sink.Store(d, memory.Load(d, i), i);
   }
-  for (; i < n; ++i) z[i] = signs != nullptr && IsNegated(signs, i) ? -(z[i] * scale) : z[i] * scale;
+  for (; i < n; ++i) z[i] = signs != nullptr && std::signbit(signs[i]) ? -(z[i] * scale) : z[i] * scale;
 }
 
 template <typename TStored, typename T>
@@ -83,7 +84,7 @@ void LoadRow(const HadamardJob& job, int64_t transform, T* z) {
       default: LoadElements(job, reinterpret_cast<const hwy::bfloat16_t*>(x), z);
     }
   }
-  if (const uint32_t* signs = job.Signs(0, transform)) ScaleAndNegate(z, job.plan->options.n, T{1}, signs);
+  if (const T* signs = job.Signs<T>(0, transform)) ScaleAndNegate(z, job.plan->options.n, T{1}, signs);
 }
 
 template <typename T>
@@ -100,28 +101,34 @@ void StoreRow(const HadamardJob& job, int64_t transform, const T* z) {
   }
 }
 
-// Codes, scales and zeros of a row. sorted: n floats, codes: 2 n bytes.
-HWY_INLINE void QuantizeRow(const HadamardJob& job, int64_t transform, const float* z, float* sorted, int8_t* codes) {
+// Codes, scales and zeros of rows of one inner dimension. sorted: a row of floats, codes: two rows of bytes.
+template <bool kHasZero>
+HWY_INLINE void QuantizeRows(const HadamardJob& job, int64_t transform, int64_t rows, const float* z, float* sorted,
+                             int8_t* codes) {
   const syl_hadamard& plan = *job.plan;
-  const int64_t n = plan.options.n, size = plan.options.group;
+  const int64_t n = plan.options.n, size = plan.options.group, groups = plan.groups;
   const int32_t quantizer = plan.options.quantizer, levels = QuantizerLevels(quantizer);
-  auto* out = reinterpret_cast<int8_t*>(job.OutRow(transform));
-  float* scales = job.scales + transform * plan.groups;
-  float* zeros = job.zeros == nullptr ? nullptr : job.zeros + transform * plan.groups;
-  int8_t* bytes = quantizer == SYL_HADAMARD_I8 ? out : codes;
-  if (plan.sorted.empty()) {
-    QuantizeGroups(z, plan.groups, size, levels, scales, zeros, bytes);
-  } else {
-    for (int64_t i = 0; i < n; ++i) sorted[i] = z[plan.sorted[static_cast<size_t>(i)]];
-    int8_t* sorted_codes = codes + n;
-    QuantizeGroups(sorted, plan.groups, size, levels, scales, zeros, sorted_codes);
-    for (int64_t i = 0; i < n; ++i) bytes[plan.sorted[static_cast<size_t>(i)]] = sorted_codes[i];
-  }
-  if (quantizer == SYL_HADAMARD_U4) {
-    PackPairs(codes, n / 2, 4, out);
-  } else if (quantizer == SYL_HADAMARD_U2) {
-    PackPairs(codes, n / 2, 2, codes);
-    PackPairs(codes, n / 4, 4, out);
+  float* scales = job.scales + transform * groups;
+  float* zeros = kHasZero ? job.zeros + transform * groups : nullptr;
+  if (plan.sorted.empty()) ScaleGroups<kHasZero>(z, rows * groups, size, levels, scales, zeros);
+  for (int64_t r = 0; r < rows; ++r, z += n, scales += groups, zeros += kHasZero ? groups : 0) {
+    auto* out = reinterpret_cast<int8_t*>(job.OutRow(transform + r));
+    int8_t* bytes = kHasZero ? codes : out;
+    if (plan.sorted.empty()) {
+      EncodeGroups<kHasZero>(z, groups, size, levels, scales, zeros, bytes);
+    } else {
+      int8_t* sorted_codes = codes + n;
+      for (int64_t i = 0; i < n; ++i) sorted[i] = z[plan.sorted[static_cast<size_t>(i)]];
+      ScaleGroups<kHasZero>(sorted, groups, size, levels, scales, zeros);
+      EncodeGroups<kHasZero>(sorted, groups, size, levels, scales, zeros, sorted_codes);
+      for (int64_t i = 0; i < n; ++i) bytes[plan.sorted[static_cast<size_t>(i)]] = sorted_codes[i];
+    }
+    if (quantizer == SYL_HADAMARD_U4) {
+      PackPairs(codes, n / 2, 4, out);
+    } else if (quantizer == SYL_HADAMARD_U2) {
+      PackPairs(codes, n / 2, 2, codes);
+      PackPairs(codes, n / 4, 4, out);
+    }
   }
 }
 

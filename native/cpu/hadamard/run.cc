@@ -1,11 +1,13 @@
 #include "native/cpu/hadamard/run.h"
 
 #include <algorithm>
+#include <cmath>
 #include <type_traits>
 
 #include "native/common/pool.h"
 #include "native/common/status.h"
 #include "native/common/tier.h"
+#include "native/cpu/hadamard/rows.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "native/cpu/hadamard/run.cc"
@@ -21,66 +23,14 @@ namespace sylvester {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// ---- From row to row -----------------------------------------------------------------------------------------------
-
-// Rows of one inner dimension, TStored at both ends. words: of one row of signs.
-template <typename TStored, bool kSigned, typename T = Computed<TStored>>
-struct PlanRows {
-  const TStored* x;
-  TStored* y;
-  int64_t x_step, y_step;
-  T scale;
-  T* waiting;  // for long rows of 16-bit elements
-  const uint32_t* before;
-  const uint32_t* after;
-  int64_t inner, sign_rows, words;
-
-  HWY_INLINE int64_t SignRow(int64_t r) const { return sign_rows == 1 ? 0 : (inner + r) % sign_rows * words; }
-  HWY_INLINE Source<TStored, kSigned> SourceOf(int64_t r) const {
-    return {x + r * x_step, kSigned ? before + SignRow(r) : nullptr};
-  }
-  HWY_INLINE Sink<T, TStored, kSigned> SinkOf(int64_t r) const {
-    return {y + r * y_step, scale, kSigned ? after + SignRow(r) : nullptr};
-  }
-  HWY_INLINE Memory<T> MemoryOf(int64_t r) const {
-    if constexpr (std::is_same_v<T, TStored>) return {y + r * y_step};
-    return {waiting};
-  }
-};
-
-// transforms of one inner dimension.
-template <typename TStored, bool kSigned, typename T = Computed<TStored>>
-void DirectRows(const HadamardJob& job, int64_t transform, int64_t count, T* waiting) {
-  const syl_hadamard& plan = *job.plan;
-  const int64_t inner = transform % plan.options.count[2];
-  PlanRows<TStored, kSigned> rows{reinterpret_cast<const TStored*>(job.Row(transform)),
-                                  reinterpret_cast<TStored*>(job.OutRow(transform)),
-                                  job.from.stride[2],
-                                  job.to.stride[2],
-                                  static_cast<T>(plan.options.scale),
-                                  waiting,
-                                  kSigned ? job.Signs(0, transform - inner) : nullptr,
-                                  kSigned ? job.Signs(1, transform - inner) : nullptr,
-                                  inner,
-                                  plan.options.sign_rows,
-                                  plan.sign_words};
-  TransformRows(Tag<T>(), plan.options.n, count, rows);
-}
-
-template <typename TStored, typename T = Computed<TStored>>
-void DirectRows(const HadamardJob& job, int64_t transform, int64_t count, T* waiting) {
-  return job.plan->signs.empty() ? DirectRows<TStored, false>(job, transform, count, waiting)
-                                 : DirectRows<TStored, true>(job, transform, count, waiting);
-}
-
 // ---- A transform in each lane --------------------------------------------------------------------------------------
 
 template <typename TStored>
-HWY_INLINE void LoadColumns(const TStored* x, int64_t step, int64_t n, const uint32_t* signs, float* z) {
+HWY_INLINE void LoadColumns(const TStored* x, int64_t step, int64_t n, const float* signs, float* z) {
   const Tag<float> d;
   for (int64_t i = 0; i < n; ++i) {
     const auto v = LoadFloats(d, x + i * step);
-    hn::StoreU(signs != nullptr && IsNegated(signs, i) ? hn::Neg(v) : v, d, z + i * kLanes<float>);
+    hn::StoreU(signs != nullptr && std::signbit(signs[i]) ? hn::Neg(v) : v, d, z + i * kLanes<float>);
   }
 }
 
@@ -91,7 +41,7 @@ HWY_INLINE void StoreColumns(const float* z, int64_t n, int64_t step, TStored* y
 }
 
 // z[n][kLanes]: column by column. The stages of a transform of n kLanes elements but for those within a vector.
-HWY_INLINE void TransformColumns(float* z, int64_t n, float scale, const uint32_t* signs) {
+HWY_INLINE void TransformColumns(float* z, int64_t n, float scale, const float* signs) {
   const Tag<float> d;
   const Memory<float> memory{z};
   const int64_t all = n * kLanes<float>;
@@ -102,7 +52,7 @@ HWY_INLINE void TransformColumns(float* z, int64_t n, float scale, const uint32_
     h <<= bits;
   }
   for (int64_t i = 0; i < n; ++i) {
-    const float factor = signs != nullptr && IsNegated(signs, i) ? -scale : scale;
+    const float factor = signs != nullptr && std::signbit(signs[i]) ? -scale : scale;
     memory.Store(d, hn::Mul(memory.Load(d, i * kLanes<float>), hn::Set(d, factor)), i * kLanes<float>);
   }
 }
@@ -112,14 +62,14 @@ void VerticalRows(const HadamardJob& job, int64_t transform, float* z) {
   const syl_hadamard& plan = *job.plan;
   const int64_t n = plan.options.n, x_step = job.from.stride[3], y_step = job.to.stride[3];
   const uint8_t* x = job.Row(transform);
-  const uint32_t* signs = job.Signs(0, transform);
+  const float* signs = job.Signs<float>(0, transform);
   switch (job.from.type) {
     case SYL_F32: LoadColumns(reinterpret_cast<const float*>(x), x_step, n, signs, z); break;
     case SYL_F16: LoadColumns(reinterpret_cast<const hwy::float16_t*>(x), x_step, n, signs, z); break;
     default: LoadColumns(reinterpret_cast<const hwy::bfloat16_t*>(x), x_step, n, signs, z);
   }
   for (int32_t round = 1; round <= plan.options.rounds; ++round) {
-    TransformColumns(z, n, static_cast<float>(plan.options.scale), job.Signs(round, transform));
+    TransformColumns(z, n, static_cast<float>(plan.options.scale), job.Signs<float>(round, transform));
   }
   uint8_t* y = job.OutRow(transform);
   switch (job.to.type) {
@@ -131,44 +81,56 @@ void VerticalRows(const HadamardJob& job, int64_t transform, float* z) {
 
 // ---- Through a row of scratch --------------------------------------------------------------------------------------
 
+template <typename T>
+constexpr syl_dtype kTypeOf = std::is_same_v<T, double> ? SYL_F64 : SYL_F32;
+
 // Transforms of n elements that follow each other in z.
 template <typename T>
-struct ScratchRows {
-  T* z;
-  int64_t n;
-  HWY_INLINE Memory<T> SourceOf(int64_t r) const { return {z + r * n}; }
-  HWY_INLINE Memory<T> SinkOf(int64_t r) const { return {z + r * n}; }
-  HWY_INLINE Memory<T> MemoryOf(int64_t r) const { return {z + r * n}; }
-};
-
-template <typename T>
-void Butterflies(T* z, int64_t n, int64_t count) {
-  if (n >= kLanes<T>) return TransformRows(Tag<T>(), n, count, ScratchRows<T>{z, n});
-  ScalarStages(z, n * count, n);
+void Butterflies(T* z, int64_t n, int64_t count, T scale) {
+  HadamardRows rows{};
+  rows.type = kTypeOf<T>;
+  rows.x = rows.y = z;
+  rows.x_step = rows.y_step = rows.n = n;
+  rows.count = count;
+  rows.scale = scale;
+  Fwht(rows);
 }
 
 template <typename T>
 void Round(const HadamardJob& job, int32_t round, int64_t transform, T* z, T* sums) {
   const syl_hadamard& plan = *job.plan;
   const syl_hadamard_options& o = plan.options;
-  const uint32_t* signs = job.Signs(round, transform);
+  const T* signs = job.Signs<T>(round, transform);
   const auto scale = static_cast<T>(o.scale);
   switch (o.family) {
-    case SYL_HADAMARD_REGULAR: RegularTransform(z, o.n); break;
+    case SYL_HADAMARD_REGULAR: RegularTransform(z, o.n); return ScaleAndNegate(z, o.n, scale, signs);
     case SYL_HADAMARD_OVERLAPPED: {
       // Rounds of a transposed run come in reverse.
       const bool first = (job.transposed ? o.rounds - round + 1 : round) % 2 == 1;
-      T* window = z + (first ? 0 : o.n - plan.butterflies);
-      Butterflies(window, plan.butterflies, 1);
-      ScaleAndNegate(window, plan.butterflies, scale, nullptr);
-      if (signs != nullptr) ScaleAndNegate(z, o.n, T{1}, signs);
-      return;
+      Butterflies(z + (first ? 0 : o.n - plan.butterflies), plan.butterflies, 1, scale);
+      break;
     }
     default:
-      Butterflies(z, plan.butterflies, o.n / plan.butterflies);
-      if (o.base != 1) BaseStep(z, plan.butterflies, o.base, plan.patterns[job.transposed].data(), sums);
+      if (o.base != 1) {
+        if (plan.butterflies > 1) Butterflies(z, plan.butterflies, o.base, T{1});
+        BaseStep(z, plan.butterflies, o.base, plan.patterns[job.transposed].data(), sums);
+        return ScaleAndNegate(z, o.n, scale, signs);
+      }
+      Butterflies(z, plan.butterflies, o.n / plan.butterflies, scale);
   }
-  ScaleAndNegate(z, o.n, scale, signs);
+  if (signs != nullptr) ScaleAndNegate(z, o.n, T{1}, signs);
+}
+
+void Quantize(const HadamardJob& job, int64_t transform, int64_t count, const HadamardScratch& parts,
+              uint8_t* scratch) {
+  const auto* z = reinterpret_cast<const float*>(scratch);
+  auto* sorted = reinterpret_cast<float*>(scratch + parts.sorted);
+  auto* codes = reinterpret_cast<int8_t*>(scratch + parts.codes);
+  if (job.plan->options.quantizer == SYL_HADAMARD_I8) {
+    QuantizeRows<false>(job, transform, count, z, sorted, codes);
+  } else {
+    QuantizeRows<true>(job, transform, count, z, sorted, codes);
+  }
 }
 
 template <typename T>
@@ -179,12 +141,67 @@ void GeneralRow(const HadamardJob& job, int64_t transform, const HadamardScratch
     Round(job, round, transform, z, reinterpret_cast<T*>(scratch + parts.sums));
   }
   if constexpr (std::is_same_v<T, float>) {
-    if (job.plan->options.quantizer != SYL_HADAMARD_NO_QUANTIZER) {
-      return QuantizeRow(job, transform, z, reinterpret_cast<float*>(scratch + parts.sorted),
-                         reinterpret_cast<int8_t*>(scratch + parts.codes));
-    }
+    if (job.plan->options.quantizer != SYL_HADAMARD_NO_QUANTIZER) return Quantize(job, transform, 1, parts, scratch);
   }
   StoreRow(job, transform, z);
+}
+
+// ---- From row to row -----------------------------------------------------------------------------------------------
+
+// The Sylvester transforms of one inner dimension from a transform on.
+HadamardRows RowsOf(const HadamardJob& job, int64_t transform, int64_t count) {
+  const syl_hadamard_options& o = job.plan->options;
+  const int64_t inner = transform % o.count[2];
+  const bool is_double = o.x_type == SYL_F64;
+  const auto signs = [&](int32_t round) -> const void* {
+    if (is_double) return job.Signs<double>(round, transform - inner);
+    return job.Signs<float>(round, transform - inner);
+  };
+  return {o.x_type,
+          job.Row(transform),
+          job.OutRow(transform),
+          job.from.stride[2],
+          job.to.stride[2],
+          o.n,
+          count,
+          o.scale,
+          nullptr,
+          signs(0),
+          signs(1),
+          inner,
+          o.sign_rows,
+          o.n};
+}
+
+void DirectRows(const HadamardJob& job, int64_t transform, int64_t count, float* waiting) {
+  const syl_hadamard_options& o = job.plan->options;
+  if (o.family != SYL_HADAMARD_BLOCKS) {
+    HadamardRows rows = RowsOf(job, transform, count);
+    rows.waiting = waiting;
+    return Fwht(rows);
+  }
+  // The blocks of a transform are its rows.
+  for (int64_t t = transform; t < transform + count; ++t) {
+    HadamardRows rows = RowsOf(job, t, o.n / o.block);
+    rows.waiting = waiting;
+    rows.x_step = rows.y_step = rows.signs_step = rows.n = o.block;
+    if (o.sign_rows > 1) {
+      // As though this transform were the first.
+      const int64_t row = rows.first_signs % o.sign_rows * o.n * (o.x_type == SYL_F64 ? 8 : 4);
+      rows.before = static_cast<const uint8_t*>(rows.before) + row;
+      rows.after = static_cast<const uint8_t*>(rows.after) + row;
+    }
+    rows.first_signs = 0;
+    rows.period = o.n / o.block;
+    Fwht(rows);
+  }
+}
+
+void RowsToScratch(const HadamardJob& job, int64_t transform, int64_t count, float* z) {
+  HadamardRows rows = RowsOf(job, transform, count);
+  rows.y = z;
+  rows.y_step = rows.n;
+  Fwht(rows);
 }
 
 // --------------------------------------------------------------------------------------------------------------------
@@ -195,15 +212,14 @@ void RunTransforms(const HadamardJob& job, int64_t first, int64_t count, uint8_t
   const HadamardScratch parts = ScratchOf(*job.plan);
   for (int64_t t = first, end = first + count; t < end;) {
     const int64_t row = std::min(o.count[2] - t % o.count[2], end - t);
-    if (path == HadamardPath::kDirect && job.plan->butterflies >= kLanes<float>) {
-      auto* waiting = reinterpret_cast<float*>(scratch);
-      switch (o.x_type) {
-        case SYL_F32: DirectRows<float>(job, t, row, waiting); break;
-        case SYL_F64: DirectRows<double>(job, t, row, static_cast<double*>(nullptr)); break;
-        case SYL_F16: DirectRows<hwy::float16_t>(job, t, row, waiting); break;
-        default: DirectRows<hwy::bfloat16_t>(job, t, row, waiting);
-      }
+    if (path == HadamardPath::kDirect) {
+      DirectRows(job, t, row, reinterpret_cast<float*>(scratch));
       t += row;
+    } else if (path == HadamardPath::kQuantize) {
+      const int64_t rows = std::min(row, RowsAtOnce(o.n));
+      RowsToScratch(job, t, rows, reinterpret_cast<float*>(scratch));
+      Quantize(job, t, rows, parts, scratch);
+      t += rows;
     } else if (path == HadamardPath::kVertical && row >= kLanes<float>) {
       VerticalRows(job, t, reinterpret_cast<float*>(scratch + parts.vertical));
       t += kLanes<float>;
@@ -262,12 +278,16 @@ syl_status Run(const char* function, HadamardJob job, const HadamardRun& run, sy
 
 HadamardPath PathOf(const syl_hadamard& plan) {
   const syl_hadamard_options& o = plan.options;
-  if (o.family != SYL_HADAMARD_SYLVESTER || o.base != 1 || !plan.gather.empty() ||
-      o.quantizer != SYL_HADAMARD_NO_QUANTIZER) {
+  const bool quantized = o.quantizer != SYL_HADAMARD_NO_QUANTIZER, single = o.base == 1 && o.rounds == 1;
+  const bool contiguous = o.x_stride[3] == 1 && o.y_stride[3] == 1;
+  if (!plan.gather.empty() || (o.family != SYL_HADAMARD_SYLVESTER && o.family != SYL_HADAMARD_BLOCKS)) {
     return HadamardPath::kGeneral;
   }
-  if (o.x_stride[3] == 1 && o.y_stride[3] == 1 && o.x_type == o.y_type && o.rounds == 1) return HadamardPath::kDirect;
-  if (o.x_stride[2] == 1 && o.y_stride[2] == 1 && o.x_type != SYL_F64 && o.sign_rows <= 1 && o.n <= kMaxVertical) {
+  if (single && contiguous && !quantized && o.x_type == o.y_type) return HadamardPath::kDirect;
+  if (o.family == SYL_HADAMARD_BLOCKS || o.base != 1) return HadamardPath::kGeneral;
+  if (single && contiguous && quantized && o.x_type == SYL_F32) return HadamardPath::kQuantize;
+  if (!quantized && o.x_stride[2] == 1 && o.y_stride[2] == 1 && o.x_type != SYL_F64 && o.sign_rows <= 1 &&
+      o.n <= kMaxVertical) {
     return HadamardPath::kVertical;
   }
   return HadamardPath::kGeneral;
@@ -279,8 +299,9 @@ HadamardScratch ScratchOf(const syl_hadamard& plan) {
   const bool is_double = o.x_type == SYL_F64, quantized = o.quantizer != SYL_HADAMARD_NO_QUANTIZER;
   const bool in_place = path == HadamardPath::kDirect && (is_double || o.x_type == SYL_F32);
   HadamardScratch parts{};
-  if (in_place && o.n >= kMaxLanes) return parts;
-  parts.sums = Aligned(o.n * (is_double ? 8 : 4));
+  if (in_place || (path == HadamardPath::kDirect && o.block <= kOnePass16)) return parts;
+  const int64_t rows = path == HadamardPath::kQuantize ? RowsAtOnce(o.n) : 1;
+  parts.sums = Aligned(rows * o.n * (is_double ? 8 : 4));
   parts.sorted = parts.sums + (o.base == 1 ? 0 : o.base / 4 * 16 * kAlignment);
   parts.codes = parts.sorted + (plan.sorted.empty() ? 0 : Aligned(o.n * 4));
   parts.vertical = parts.codes + (quantized ? Aligned(o.n * 2) : 0);

@@ -2,6 +2,8 @@
 #ifndef SYLVESTER_NATIVE_CPU_HADAMARD_RUN_H_
 #define SYLVESTER_NATIVE_CPU_HADAMARD_RUN_H_
 
+#include <type_traits>
+
 #include "native/cpu/hadamard/plan.h"
 
 namespace sylvester {
@@ -21,9 +23,18 @@ struct HadamardJob {
   float* scales;
   float* zeros;
 
-  // Signs after `round` of this run, 0: before the first one.
-  const uint32_t* Signs(int32_t round, int64_t transform) const {
-    return plan->Signs(transposed ? plan->options.rounds - round : round, transform);
+  // Signs after `round` of this run, 0: before the first one. NULL without signs.
+  template <typename T>
+  const T* Signs(int32_t round, int64_t transform) const {
+    const syl_hadamard_options& o = plan->options;
+    if (o.sign_rows == 0) return nullptr;
+    const int64_t row = o.sign_rows == 1 ? 0 : transform % o.count[2] % o.sign_rows;
+    const int64_t index = ((transposed ? o.rounds - round : round) * o.sign_rows + row) * o.n;
+    if constexpr (std::is_same_v<T, double>) {
+      return plan->double_signs.data() + index;
+    } else {
+      return plan->float_signs.data() + index;
+    }
   }
   const uint8_t* Row(int64_t transform) const { return in + plan->Offset(from.stride, transform) * from.element_bytes; }
   uint8_t* OutRow(int64_t transform) const { return out + plan->Offset(to.stride, transform) * to.element_bytes; }
@@ -32,11 +43,12 @@ struct HadamardJob {
 // How a run goes through a plan's transforms.
 enum class HadamardPath {
   kDirect,    // from row to row without a copy
+  kQuantize,  // from rows through scratch to codes
   kVertical,  // a vector's worth of transforms at once, one in each lane
   kGeneral    // each through a row of scratch
 };
 
-// The parts of a thread's scratch, in bytes from its start; the row itself comes first.
+// The parts of a thread's scratch, in bytes from its start; the rows themselves come first.
 struct HadamardScratch {
   int64_t sums;      // of quads, for a base
   int64_t sorted;    // a row, group by group
@@ -44,6 +56,9 @@ struct HadamardScratch {
   int64_t vertical;  // kMaxLanes rows
   int64_t bytes;     // of everything; 0: none is needed
 };
+
+// Transforms that the quantizing path does at once, so that their reductions and divisions overlap.
+inline int64_t RowsAtOnce(int64_t n) { return n < 2048 ? 2048 / n : 1; }
 
 // Most floats in a vector.
 constexpr int64_t kMaxLanes = 16;
