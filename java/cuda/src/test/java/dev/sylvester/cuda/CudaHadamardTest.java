@@ -131,7 +131,7 @@ class CudaHadamardTest {
   private static byte[] onProcessor(
       HadamardOptions options, boolean transposed, byte[] input, long outputBytes) {
     try (Arena arena = Arena.ofConfined()) {
-      Hadamard plan = options.build(arena);
+      Hadamard plan = options.build();
       MemorySegment from = copy(input, arena);
       MemorySegment to = arena.allocate(outputBytes).fill(PADDING);
       if (transposed) {
@@ -165,7 +165,7 @@ class CudaHadamardTest {
       MemorySegment expectedScales = arena.allocate(scaleBytes);
       MemorySegment expectedZeros = zeros ? arena.allocate(scaleBytes) : null;
       options
-          .build(arena)
+          .build()
           .quantize(
               copy(x, arena), expectedCodes, expectedScales, expectedZeros, 0, all, null, null);
       assertSame("code", DeviceMemoryTest.bytes(codes), DeviceMemoryTest.bytes(expectedCodes));

@@ -6,6 +6,7 @@ import dev.sylvester.kernels.ffi.SylvesterFfi;
 import dev.sylvester.kernels.ffi.syl_hadamard_info;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.ref.Reference;
 
 /**
  * A plan of fast Walsh-Hadamard transforms and the rotations built on them:
@@ -25,11 +26,13 @@ import java.lang.foreign.MemorySegment;
  * one rounding more where y has 16 bits. See {@code sylvester/hadamard.h}.
  *
  * <p>Segments may be native or on the heap; those on the heap are used by the calling thread alone,
- * in pieces of about 20 microseconds, or copied when one transform takes longer. Immutable and
- * thread-safe.
+ * in pieces of about 20 microseconds, or copied when one transform takes longer.
+ *
+ * <p>Immutable and thread-safe. Native memory is freed when the plan is no longer reachable.
  */
 public final class Hadamard {
-  private static final MemorySegment NONE = MemorySegment.NULL;
+  /** For an argument that may be missing, and is. */
+  static final MemorySegment NONE = MemorySegment.NULL;
 
   private final HadamardOptions options;
   private final HadamardLayout layout;
@@ -59,12 +62,12 @@ public final class Hadamard {
       long yBytes,
       double errorSteps) {}
 
-  Hadamard(HadamardOptions options, Arena arena) {
+  Hadamard(HadamardOptions options) {
     this.options = options;
     try (Arena scratch = Arena.ofConfined()) {
       MemorySegment out = scratch.allocate(ADDRESS);
       SylvesterException.check(SylvesterFfi.syl_hadamard_new(options.toNative(scratch), out));
-      handle = own(out.get(ADDRESS, 0), arena);
+      handle = own(out.get(ADDRESS, 0));
       info = describe(handle, scratch);
     }
     layout = options.layout();
@@ -74,14 +77,10 @@ public final class Hadamard {
         workspaceBytes == 0 && layout.transforms() * nanoseconds <= HadamardCritical.LIMIT;
   }
 
+  // Freed by the collector: then calls need no check that the plan is still there.
   @SuppressWarnings("restricted")
-  private static MemorySegment own(MemorySegment plan, Arena arena) {
-    try {
-      return plan.reinterpret(arena, SylvesterFfi::syl_hadamard_free);
-    } catch (RuntimeException | Error e) {
-      SylvesterFfi.syl_hadamard_free(plan); // a closed arena owns nothing
-      throw e;
-    }
+  private static MemorySegment own(MemorySegment plan) {
+    return plan.reinterpret(Arena.ofAuto(), SylvesterFfi::syl_hadamard_free);
   }
 
   private static Info describe(MemorySegment plan, Arena arena) {
@@ -148,18 +147,21 @@ public final class Hadamard {
           Status.BAD_SHAPE, function + ": x has " + x.length + " floats, not rows of " + n);
     }
     long rows = x.length / n;
-    MemorySegment segment = MemorySegment.ofArray(x);
     int log2 = Integer.SIZE - 1 - Integer.numberOfLeadingZeros(n);
     double row = HadamardCritical.nanoseconds((double) n * log2, 2.0 * n * Float.BYTES);
-    if (row > HadamardCritical.LIMIT) {
-      transformCopies(segment, rows, n);
-      return;
+    if (rows * row <= HadamardCritical.LIMIT) {
+      SylvesterException.check(HadamardCritical.f32(x, rows, n));
+    } else if (row <= HadamardCritical.LIMIT) {
+      transformPieces(MemorySegment.ofArray(x), rows, n, (long) (HadamardCritical.LIMIT / row));
+    } else {
+      transformCopies(MemorySegment.ofArray(x), rows, n);
     }
-    long step = (long) (HadamardCritical.LIMIT / row);
+  }
+
+  private static void transformPieces(MemorySegment x, long rows, long n, long step) {
     for (long r = 0; r < rows; r += step) {
-      SylvesterException.check(
-          HadamardCritical.f32(
-              segment.asSlice(r * n * Float.BYTES), Math.min(step, rows - r), n, n, 0));
+      MemorySegment piece = x.asSlice(r * n * Float.BYTES);
+      SylvesterException.check(HadamardCritical.f32(piece, Math.min(step, rows - r), n));
     }
   }
 
@@ -244,7 +246,9 @@ public final class Hadamard {
     checkFloats(function, "x", x, options.xType(), layout.xBytes());
     checkFloats(function, "y", y, options.yType(), layout.yBytes());
     if (isOneCriticalCall) {
-      SylvesterException.check(HadamardCritical.run(handle, x, y, layout.transforms()));
+      int status = HadamardCritical.run(handle.address(), x, y, layout.transforms());
+      Reference.reachabilityFence(this);
+      SylvesterException.check(status);
     } else {
       apply(MemorySegment.ofArray(x), MemorySegment.ofArray(y));
     }
@@ -282,7 +286,7 @@ public final class Hadamard {
     refuseQuantizer(function);
     Args.readable(function, "x", x, layout.xBytes(first, count));
     Args.writable(function, "y", y, layout.yBytes(first, count));
-    new HadamardCall(this, false, x, y, NONE, NONE).run(first, count, workspace, pool);
+    HadamardCall.run(this, false, x, y, NONE, NONE, first, count, workspace, pool);
   }
 
   /**
@@ -296,7 +300,9 @@ public final class Hadamard {
     checkFloats(function, "y", y, options.yType(), layout.yBytes());
     checkFloats(function, "x", x, options.xType(), layout.xBytes());
     if (isOneCriticalCall) {
-      SylvesterException.check(HadamardCritical.runTransposed(handle, y, x, layout.transforms()));
+      int status = HadamardCritical.runTransposed(handle.address(), y, x, layout.transforms());
+      Reference.reachabilityFence(this);
+      SylvesterException.check(status);
     } else {
       applyTransposed(MemorySegment.ofArray(y), MemorySegment.ofArray(x));
     }
@@ -334,7 +340,7 @@ public final class Hadamard {
     String function = "Hadamard.applyTransposed";
     Args.readable(function, "y", y, layout.yBytes(first, count));
     Args.writable(function, "x", x, layout.xBytes(first, count));
-    new HadamardCall(this, true, y, x, NONE, NONE).run(first, count, workspace, pool);
+    HadamardCall.run(this, true, y, x, NONE, NONE, first, count, workspace, pool);
   }
 
   /**
@@ -392,7 +398,7 @@ public final class Hadamard {
       Args.writable(function, "zeros", zeros, scaleBytes);
       zerosOrNull = zeros;
     }
-    new HadamardCall(this, false, x, codes, scales, zerosOrNull).run(first, count, workspace, pool);
+    HadamardCall.run(this, false, x, codes, scales, zerosOrNull, first, count, workspace, pool);
   }
 
   private void refuseQuantizer(String function) {

@@ -7,7 +7,8 @@ import java.lang.foreign.MemorySegment;
 
 /**
  * How the transforms of one call, whose segments have been checked, get to the native function: at
- * once, in pieces, or through copies outside the heap.
+ * once, or from the heap in pieces or through copies. An object of this class is a call with
+ * segments on the heap; the common calls allocate none.
  *
  * @param from x, or y of a transposed call
  * @param to y or codes, or x of a transposed call
@@ -22,71 +23,114 @@ record HadamardCall(
     MemorySegment scales,
     MemorySegment zeros) {
 
-  void run(long first, long count, Workspace workspace, ThreadPool pool) {
-    ThreadPool threads = isNative() ? pool : null;
+  static void run(
+      Hadamard plan,
+      boolean transposed,
+      MemorySegment from,
+      MemorySegment to,
+      MemorySegment scales,
+      MemorySegment zeros,
+      long first,
+      long count,
+      Workspace workspace,
+      ThreadPool pool) {
+    boolean heap = !(from.isNative() && to.isNative() && scales.isNative() && zeros.isNative());
+    ThreadPool threads = heap ? null : pool;
     long bytes = plan.workspaceBytes(threads);
     if (bytes == 0) {
-      run(first, count, MemorySegment.NULL, threads);
+      run(plan, transposed, from, to, scales, zeros, first, count, Hadamard.NONE, threads, heap);
     } else if (workspace == null) {
       try (Arena arena = Arena.ofConfined()) {
-        run(first, count, Args.allocate("Hadamard", bytes, arena), threads);
+        MemorySegment scratch = Args.allocate("Hadamard", bytes, arena);
+        run(plan, transposed, from, to, scales, zeros, first, count, scratch, threads, heap);
       }
     } else {
       workspace.begin();
       try {
-        run(first, count, workspace.sized(bytes), threads);
+        MemorySegment scratch = workspace.sized(bytes);
+        run(plan, transposed, from, to, scales, zeros, first, count, scratch, threads, heap);
       } finally {
         workspace.end();
       }
     }
   }
 
-  private boolean isNative() {
-    return from.isNative() && to.isNative() && scales.isNative() && zeros.isNative();
-  }
-
-  private void run(long first, long count, MemorySegment workspace, ThreadPool pool) {
+  private static void run(
+      Hadamard plan,
+      boolean transposed,
+      MemorySegment from,
+      MemorySegment to,
+      MemorySegment scales,
+      MemorySegment zeros,
+      long first,
+      long count,
+      MemorySegment scratch,
+      ThreadPool pool,
+      boolean heap) {
     if (pool == null && count * plan.nanoseconds() <= HadamardCritical.LIMIT) {
-      critical(first, count, workspace);
-    } else if (isNative()) {
-      ordinary(first, count, workspace, pool);
+      critical(plan, transposed, from, to, scales, zeros, first, count, scratch);
+    } else if (!heap) {
+      ordinary(plan, transposed, from, to, scales, zeros, first, count, scratch, pool);
     } else {
-      refuseOverlaps(first, count);
-      if (plan.nanoseconds() <= HadamardCritical.LIMIT) {
-        inPieces(first, count, workspace);
-      } else {
-        throughCopies(first, count, workspace);
-      }
+      new HadamardCall(plan, transposed, from, to, scales, zeros).run(first, count, scratch);
     }
   }
 
-  private void critical(long first, long count, MemorySegment workspace) {
+  private static void critical(
+      Hadamard plan,
+      boolean transposed,
+      MemorySegment from,
+      MemorySegment to,
+      MemorySegment scales,
+      MemorySegment zeros,
+      long first,
+      long count,
+      MemorySegment scratch) {
     SylvesterException.check(
         transposed
-            ? HadamardCritical.runTransposed(plan.handle(), from, to, first, count, workspace)
-            : HadamardCritical.run(
-                plan.handle(), from, to, scales, zeros, first, count, workspace));
+            ? HadamardCritical.runTransposed(plan.handle(), from, to, first, count, scratch)
+            : HadamardCritical.run(plan.handle(), from, to, scales, zeros, first, count, scratch));
   }
 
-  private void ordinary(long first, long count, MemorySegment workspace, ThreadPool pool) {
+  private static void ordinary(
+      Hadamard plan,
+      boolean transposed,
+      MemorySegment from,
+      MemorySegment to,
+      MemorySegment scales,
+      MemorySegment zeros,
+      long first,
+      long count,
+      MemorySegment scratch,
+      ThreadPool pool) {
     MemorySegment threads = ThreadPool.handle(pool);
-    long bytes = workspace.byteSize();
+    long bytes = scratch.byteSize();
     SylvesterException.check(
         transposed
             ? SylvesterFfi.syl_hadamard_run_transposed(
-                plan.handle(), from, to, first, count, threads, workspace, bytes)
+                plan.handle(), from, to, first, count, threads, scratch, bytes)
             : SylvesterFfi.syl_hadamard_run(
-                plan.handle(), from, to, scales, zeros, first, count, threads, workspace, bytes));
+                plan.handle(), from, to, scales, zeros, first, count, threads, scratch, bytes));
   }
 
-  private void inPieces(long first, long count, MemorySegment workspace) {
-    long step = (long) (HadamardCritical.LIMIT / plan.nanoseconds());
-    for (long done = 0; done < count; done += step) {
-      critical(first + done, Math.min(step, count - done), workspace);
+  private void run(long first, long count, MemorySegment scratch) {
+    refuseOverlaps(first, count);
+    if (plan.nanoseconds() <= HadamardCritical.LIMIT) {
+      inPieces(first, count, scratch);
+    } else {
+      throughCopies(first, count, scratch);
     }
   }
 
-  private void throughCopies(long first, long count, MemorySegment workspace) {
+  private void inPieces(long first, long count, MemorySegment scratch) {
+    long step = (long) (HadamardCritical.LIMIT / plan.nanoseconds());
+    for (long done = 0; done < count; done += step) {
+      long some = Math.min(step, count - done);
+      critical(plan, transposed, from, to, scales, zeros, first + done, some, scratch);
+    }
+  }
+
+  private void throughCopies(long first, long count, MemorySegment scratch) {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment source = Args.allocate("Hadamard", source().transformBytes(), arena);
       MemorySegment target = Args.allocate("Hadamard", target().transformBytes(), arena);
@@ -97,15 +141,17 @@ record HadamardCall(
         long sourceStart = plan.layout().offset(source(), t);
         long targetStart = plan.layout().offset(target(), t);
         source().copy(from, sourceStart, source, 0);
-        HadamardCall copied =
-            new HadamardCall(
-                plan,
-                transposed,
-                shifted(source, sourceStart),
-                shifted(target, targetStart),
-                shifted(scale, t * scaleBytes),
-                shifted(zero, t * scaleBytes));
-        copied.ordinary(t, 1, workspace, null);
+        ordinary(
+            plan,
+            transposed,
+            shifted(source, sourceStart),
+            shifted(target, targetStart),
+            shifted(scale, t * scaleBytes),
+            shifted(zero, t * scaleBytes),
+            t,
+            1,
+            scratch,
+            null);
         target().copy(target, 0, to, targetStart);
         MemorySegment.copy(scale, 0, scales, t * scale.byteSize(), scale.byteSize());
         MemorySegment.copy(zero, 0, zeros, t * zero.byteSize(), zero.byteSize());

@@ -1,17 +1,15 @@
 package dev.sylvester.kernels;
 
 import static java.lang.foreign.ValueLayout.ADDRESS;
+import static java.lang.foreign.ValueLayout.JAVA_DOUBLE;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
 import dev.sylvester.kernels.ffi.SylvesterFfi;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
-import java.lang.foreign.MemoryLayout;
 import java.lang.foreign.MemorySegment;
 import java.lang.invoke.MethodHandle;
-import java.lang.invoke.MethodHandles;
-import java.util.Arrays;
 
 /**
  * The transforms linked as critical calls: they take segments on the heap, and cost a few
@@ -27,24 +25,37 @@ final class HadamardCritical {
           SylvesterFfi.syl_hadamard_run_transposed$address(),
           SylvesterFfi.syl_hadamard_run_transposed$descriptor());
 
-  // Handles of their own for arrays, where every segment but the plan's is one: then the compiler
-  // removes the segments. What is not used is passed as 0.
+  // Handles of their own for arrays, in which all else is a number: then the compiler removes the
+  // segments.
   private static final MethodHandle RUN_ARRAYS =
-      MethodHandles.insertArguments(
-          MethodHandles.insertArguments(
-              link(SylvesterFfi.syl_hadamard_run$address(), arrays(7)), 7, 0L, 0L, 0L),
-          3,
-          0L,
-          0L,
-          0L);
+      link(
+          SylvesterFfi.syl_hadamard_run$address(),
+          FunctionDescriptor.of(
+              JAVA_INT, JAVA_LONG, // plan
+              ADDRESS, ADDRESS, JAVA_LONG, // scales
+              JAVA_LONG, // zeros
+              JAVA_LONG, JAVA_LONG, JAVA_LONG, // pool
+              JAVA_LONG, // workspace
+              JAVA_LONG));
   private static final MethodHandle RUN_ARRAYS_TRANSPOSED =
-      MethodHandles.insertArguments(
-          MethodHandles.insertArguments(
-              link(SylvesterFfi.syl_hadamard_run_transposed$address(), arrays(5)), 5, 0L, 0L, 0L),
-          3,
-          0L);
+      link(
+          SylvesterFfi.syl_hadamard_run_transposed$address(),
+          FunctionDescriptor.of(
+              JAVA_INT, JAVA_LONG, // plan
+              ADDRESS, ADDRESS, JAVA_LONG, JAVA_LONG, JAVA_LONG, // pool
+              JAVA_LONG, // workspace
+              JAVA_LONG));
   private static final MethodHandle F32 =
-      link(SylvesterFfi.syl_hadamard_f32$address(), SylvesterFfi.syl_hadamard_f32$descriptor());
+      link(
+          SylvesterFfi.syl_hadamard_f32$address(),
+          FunctionDescriptor.of(
+              JAVA_INT,
+              ADDRESS,
+              JAVA_LONG,
+              JAVA_LONG,
+              JAVA_LONG,
+              JAVA_DOUBLE,
+              JAVA_LONG /* pool */));
 
   private HadamardCritical() {}
 
@@ -99,30 +110,45 @@ final class HadamardCritical {
     }
   }
 
-  /** The first transforms of a plan without quantizer and workspace. */
-  static int run(MemorySegment plan, float[] x, float[] y, long count) {
+  /**
+   * The first transforms of a plan without quantizer and workspace.
+   *
+   * @param plan address of one that is reachable until the call is over
+   */
+  static int run(long plan, float[] x, float[] y, long count) {
+    MemorySegment from = MemorySegment.ofArray(x);
+    MemorySegment to = MemorySegment.ofArray(y);
     try {
-      return (int)
-          RUN_ARRAYS.invokeExact(plan, MemorySegment.ofArray(x), MemorySegment.ofArray(y), count);
+      return (int) RUN_ARRAYS.invokeExact(plan, from, to, 0L, 0L, 0L, count, 0L, 0L, 0L);
     } catch (Throwable e) {
       throw unchecked(e);
     }
   }
 
   /** The same, transposed. */
-  static int runTransposed(MemorySegment plan, float[] y, float[] x, long count) {
+  static int runTransposed(long plan, float[] y, float[] x, long count) {
+    MemorySegment from = MemorySegment.ofArray(y);
+    MemorySegment to = MemorySegment.ofArray(x);
     try {
-      return (int)
-          RUN_ARRAYS_TRANSPOSED.invokeExact(
-              plan, MemorySegment.ofArray(y), MemorySegment.ofArray(x), count);
+      return (int) RUN_ARRAYS_TRANSPOSED.invokeExact(plan, from, to, 0L, count, 0L, 0L, 0L);
     } catch (Throwable e) {
       throw unchecked(e);
     }
   }
 
-  static int f32(MemorySegment x, long rows, long stride, long n, double scale) {
+  /** Orthonormal transforms of rows in place. */
+  static int f32(MemorySegment x, long rows, long n) {
     try {
-      return (int) F32.invokeExact(x, rows, stride, n, scale, MemorySegment.NULL);
+      return (int) F32.invokeExact(x, rows, n, n, 0.0, 0L);
+    } catch (Throwable e) {
+      throw unchecked(e);
+    }
+  }
+
+  /** The same. */
+  static int f32(float[] x, long rows, long n) {
+    try {
+      return (int) F32.invokeExact(MemorySegment.ofArray(x), rows, n, n, 0.0, 0L);
     } catch (Throwable e) {
       throw unchecked(e);
     }
@@ -130,14 +156,6 @@ final class HadamardCritical {
 
   private static MethodHandle link(MemorySegment function, FunctionDescriptor descriptor) {
     return Linker.nativeLinker().downcallHandle(function, descriptor, Linker.Option.critical(true));
-  }
-
-  /** A plan, two arrays and numbers. */
-  private static FunctionDescriptor arrays(int numbers) {
-    MemoryLayout[] layouts = new MemoryLayout[3 + numbers];
-    Arrays.fill(layouts, 0, 3, ADDRESS);
-    Arrays.fill(layouts, 3, layouts.length, JAVA_LONG);
-    return FunctionDescriptor.of(JAVA_INT, layouts);
   }
 
   private static RuntimeException unchecked(Throwable e) {

@@ -414,24 +414,13 @@ public final class HadamardOptions implements Cloneable {
   // ---- The result ----
 
   /**
-   * A plan that is freed when it is no longer reachable.
+   * Makes the plan.
    *
    * @return the plan
    * @throws SylvesterException if values do not fit each other
    */
   public Hadamard build() {
-    return build(Arena.ofAuto());
-  }
-
-  /**
-   * A plan.
-   *
-   * @param arena owns the plan's native memory
-   * @return the plan
-   * @throws SylvesterException if values do not fit each other
-   */
-  public Hadamard build(Arena arena) {
-    return new Hadamard(this, arena);
+    return new Hadamard(this);
   }
 
   /**

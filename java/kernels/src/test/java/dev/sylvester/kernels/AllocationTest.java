@@ -18,7 +18,7 @@ import org.junit.jupiter.api.Test;
 class AllocationTest {
   private static final ThreadMXBean THREADS = (ThreadMXBean) ManagementFactory.getThreadMXBean();
   private static final int CALLS = 2000;
-  private static final int ROUNDS = 100;
+  private static final int ROUNDS = 10_000;
 
   // Shared, as in a model: its segments need the most work of a call.
   private final Arena arena = Arena.ofShared();
@@ -75,7 +75,27 @@ class AllocationTest {
     assertNoAllocation(() -> sampler.sample(x, 16, ids, 1, ids, bias, 1, 7, workspace));
   }
 
-  /** At latest after 200,000 calls the compiler has removed the last temporary object. */
+  @Test
+  void hadamard() {
+    Hadamard plan = Hadamard.of(16).signs(1).build();
+    assertNoAllocation(() -> plan.apply(x, y, 0, 1, workspace, pool));
+    assertNoAllocation(() -> plan.applyTransposed(y, y));
+    Hadamard codes = Hadamard.of(16).quantizer(HadamardOptions.Quantizer.I8).build();
+    assertNoAllocation(() -> codes.quantize(x, y, ids, null, 0, 1, workspace, pool));
+    assertNoAllocation(() -> Hadamard.transform(DType.F32, y, 1, 16, 16, 0, pool));
+  }
+
+  @Test
+  void hadamardOfArrays() {
+    Hadamard plan = Hadamard.of(16).signs(1).build();
+    float[] from = new float[16];
+    float[] to = new float[16];
+    assertNoAllocation(() -> plan.apply(from, to));
+    assertNoAllocation(() -> plan.applyTransposed(to, to));
+    assertNoAllocation(() -> Hadamard.transform(to, 16));
+  }
+
+  /** The compiler, which works beside the calls, has removed the last temporary object in time. */
   private static void assertNoAllocation(Runnable call) {
     long bytes = Long.MAX_VALUE;
     for (int round = 0; round < ROUNDS && bytes > 0; round++) {

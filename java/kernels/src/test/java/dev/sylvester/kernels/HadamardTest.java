@@ -388,18 +388,6 @@ class HadamardTest {
   }
 
   @Test
-  void thePlanLivesAsLongAsItsArena() {
-    Arena owner = Arena.ofShared();
-    Hadamard plan = Hadamard.of(64).build(owner);
-    plan.apply(new float[64], new float[64]);
-    owner.close();
-    assertThatThrownBy(() -> plan.apply(new float[64], new float[64]))
-        .isInstanceOf(IllegalStateException.class);
-    assertThatThrownBy(() -> Hadamard.of(64).build(owner))
-        .isInstanceOf(IllegalStateException.class);
-  }
-
-  @Test
   void refusesDescriptionsThatDoNotFit() {
     assertRefused(Status.BAD_VALUE, "n is 1, must be 2..16777216", () -> Hadamard.of(1));
     assertRefused(Status.BAD_SHAPE, "n is 48", () -> Hadamard.of(48).build());

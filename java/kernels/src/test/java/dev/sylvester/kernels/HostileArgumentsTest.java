@@ -1,7 +1,6 @@
 package dev.sylvester.kernels;
 
 import static dev.sylvester.kernels.TestData.weights;
-import static org.assertj.core.api.Assertions.assertThat;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -12,61 +11,21 @@ import net.jqwik.api.EdgeCasesMode;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.ShrinkingMode;
-import net.jqwik.api.lifecycle.AfterProperty;
-import net.jqwik.api.lifecycle.BeforeProperty;
 
-/**
- * Whatever the arguments are, a call returns or throws, and never touches a byte outside the
- * segments it was given: they end at a guard page, so that a wrong call ends the process.
- */
-class HostileArgumentsTest {
-  private static final int TRIES = 5000;
+class HostileArgumentsTest extends HostileCalls {
   private static final long ROWS = 20;
   private static final long COLS = 64;
   private static final DType[] TYPES = {DType.F32, DType.F16, DType.BF16, DType.Q8_0, DType.Q4_0};
 
   private static final Arena ARENA = Arena.ofShared();
   private static final Workspace WORKSPACE = new Workspace();
-  private static final ThreadPool POOL = ThreadPool.of(2);
   private static final Map<DType, Matrix> MATRICES = new EnumMap<>(DType.class);
-
-  private static int returned;
-  private static int refused;
 
   static {
     for (DType type : TYPES) {
       MATRICES.put(
           type, Matrix.pack(type, ROWS, COLS, weights(ARENA, type, 1, ROWS, COLS), ARENA, null));
     }
-  }
-
-  @BeforeProperty
-  void reset() {
-    returned = 0;
-    refused = 0;
-  }
-
-  @AfterProperty
-  void goodAndBadCallsWereMade() {
-    assertThat(returned).as("calls that returned").isGreaterThan(TRIES / 20);
-    assertThat(refused).as("calls that were refused").isGreaterThan(TRIES / 20);
-  }
-
-  /** Runs a call that may refuse its arguments in one of the documented ways. */
-  private static void survive(Runnable call) {
-    try {
-      call.run();
-      returned++;
-    } catch (SylvesterException | IllegalStateException | NullPointerException e) {
-      assertThat(e.getMessage()).isNotBlank();
-      refused++;
-    } finally {
-      Chance.checkRegions();
-    }
-  }
-
-  private static ThreadPool pool(Chance chance) {
-    return chance.coin() ? POOL : null;
   }
 
   @Property(
