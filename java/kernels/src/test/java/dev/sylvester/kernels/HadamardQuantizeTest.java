@@ -27,41 +27,6 @@ class HadamardQuantizeTest {
     arena.close();
   }
 
-  /** Codes of one transform, by the formulas of the header. */
-  private record Codes(byte[] codes, float[] scales, float[] zeros) {
-    static Codes of(float[] z, Quantizer quantizer, int[] groupOf, int groups) {
-      int levels = (1 << quantizer.bits()) - 1;
-      Codes result =
-          new Codes(
-              new byte[z.length * quantizer.bits() / 8], new float[groups], new float[groups]);
-      for (int g = 0; g < groups; g++) {
-        float low = Float.POSITIVE_INFINITY;
-        float high = Float.NEGATIVE_INFINITY;
-        for (int e = 0; e < z.length; e++) {
-          if (groupOf[e] == g) {
-            low = Math.min(low, z[e]);
-            high = Math.max(high, z[e]);
-          }
-        }
-        boolean symmetric = quantizer == Quantizer.I8;
-        float zero = symmetric ? 0 : low + 0.0f;
-        float scale =
-            symmetric ? Math.max(Math.abs(low), Math.abs(high)) / 127 : (high - zero) / levels;
-        result.scales[g] = scale;
-        result.zeros[g] = zero;
-        for (int e = 0; e < z.length; e++) {
-          if (groupOf[e] == g && scale != 0) {
-            double q = Math.rint((z[e] - zero) / scale);
-            int bit = e * quantizer.bits();
-            int code = (int) Math.clamp(q, symmetric ? -127 : 0, symmetric ? 127 : levels);
-            result.codes[bit / 8] |= (byte) ((code & levels) << bit % 8);
-          }
-        }
-      }
-      return result;
-    }
-  }
-
   private static int[] consecutive(int n, int group) {
     return IntStream.range(0, n).map(e -> e / group).toArray();
   }
@@ -96,14 +61,14 @@ class HadamardQuantizeTest {
     plan.quantize(x, codes, scales, zeros);
     for (int row = 0; row < rows; row++) {
       float[] one = Arrays.copyOfRange(z, row * n, (row + 1) * n);
-      Codes expected = Codes.of(one, quantizer, consecutive(n, group), groups);
+      HadamardCodes expected = HadamardCodes.of(one, quantizer, consecutive(n, group), groups);
       assertThat(Arrays.copyOfRange(codes, row * bytes, (row + 1) * bytes))
           .as("codes of row %d", row)
-          .isEqualTo(expected.codes);
+          .isEqualTo(expected.codes());
       for (int g = 0; g < groups; g++) {
-        assertThat(scales[row * groups + g]).isEqualTo(expected.scales[g]);
+        assertThat(scales[row * groups + g]).isEqualTo(expected.scales()[g]);
         if (zeros != null) {
-          assertThat(zeros[row * groups + g]).isEqualTo(expected.zeros[g]);
+          assertThat(zeros[row * groups + g]).isEqualTo(expected.zeros()[g]);
         }
       }
     }
@@ -132,14 +97,14 @@ class HadamardQuantizeTest {
     float[] x = gaussian(21, 128);
     float[] z = new float[128];
     options.build().apply(x, z);
-    Codes expected = Codes.of(z, quantizer, map, 4);
+    HadamardCodes expected = HadamardCodes.of(z, quantizer, map, 4);
     byte[] codes = new byte[16 * quantizer.bits()];
     float[] scales = new float[4];
     float[] zeros = quantizer.hasZeros() ? new float[4] : null;
     options.quantizer(quantizer, 32).groupMap(map).build().quantize(x, codes, scales, zeros);
-    assertThat(codes).isEqualTo(expected.codes);
-    assertThat(scales).isEqualTo(expected.scales);
-    assertThat(zeros).isEqualTo(quantizer.hasZeros() ? expected.zeros : null);
+    assertThat(codes).isEqualTo(expected.codes());
+    assertThat(scales).isEqualTo(expected.scales());
+    assertThat(zeros).isEqualTo(quantizer.hasZeros() ? expected.zeros() : null);
   }
 
   @Test
