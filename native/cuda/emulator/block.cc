@@ -249,9 +249,6 @@ uint64_t Block::SyncLanes(Primitive primitive, uint32_t mask, uint64_t value, Co
   if ((mask & ~warp.lanes) != 0) {
     Fail(cudaErrorLaunchFailure, "has the mask 0x%08x, but the warp has the lanes 0x%08x", mask, warp.lanes);
   }
-  if ((mask & warp.exited) != 0) {
-    Fail(cudaErrorLaunchFailure, "has the mask 0x%08x, of which 0x%08x have left the kernel", mask, mask & warp.exited);
-  }
 
   int g = 0;
   while (g < warp.gatherings && (warp.gathering[g].primitive != primitive || warp.gathering[g].mask != mask)) ++g;

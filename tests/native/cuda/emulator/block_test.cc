@@ -244,6 +244,8 @@ TEST_F(BlockTest, OrdersAreWhatTheySay) {
     std::vector<int> order = OrderOf({Order::kRandom, seed, false});
     EXPECT_EQ(order, OrderOf({Order::kRandom, seed, false})) << "not repeatable, seed " << seed;
     seen.insert(order);
+    const auto in_first_warp = [](int thread) { return thread < 32; };
+    EXPECT_FALSE(std::is_partitioned(order.begin(), order.end(), in_first_warp)) << "warps do not mix, seed " << seed;
     std::sort(order.begin(), order.end());
     EXPECT_EQ(order, forward) << seed;
   }

@@ -84,21 +84,30 @@ TEST_F(RacesTest, EqualValuesRaceUnlessAtomic) {
              {"race: writes bytes ", "has written with no barrier between"});
 }
 
-template <bool kPlain>
-__global__ void AtomicAndPlainKernel(int* y) {
-  const SharedPtr<int> s = DynamicShared<int>(0, 1);
-  if (threadIdx.x == 0) s[0] = 0;
-  __syncthreads();
-  atomicAdd(s, 1);
-  if (!kPlain) __syncthreads();
-  if (threadIdx.x == 50) y[0] = s[0];
+enum Plain { kAfterBarrier, kReads, kWrites };
+
+template <Plain kPlain>
+__global__ void AtomicAndPlainKernel(unsigned other, unsigned* y) {
+  const SharedPtr<unsigned> s = DynamicShared<unsigned>(0, 1);
+  Fill(s, 1);
+  if (threadIdx.x != other) atomicAdd(s, 1);
+  if (kPlain == kAfterBarrier) __syncthreads();
+  if (threadIdx.x != other) return;
+  if (kPlain == kWrites) {
+    s[0] = 5;
+  } else {
+    y[0] = s[0];
+  }
 }
 
 TEST_F(RacesTest, AtomicsRaceWithOthersOnly) {
-  const Array<int> y(1);
-  ExpectRace([&] { return Launch(AtomicAndPlainKernel<true>, 1, 64, 4, nullptr, y.get()); }, {"race: "});
-  ExpectAlwaysRuns([&] { return Launch(AtomicAndPlainKernel<false>, 1, 64, 4, nullptr, y.get()); });
-  EXPECT_EQ(y.Read()[0], 64);
+  const Array<unsigned> y(1);
+  for (const unsigned other : {0u, 20u, 63u}) {
+    ExpectRace([&] { return Launch(AtomicAndPlainKernel<kReads>, 1, 64, 4, nullptr, other, y.get()); }, {"race: "});
+    ExpectRace([&] { return Launch(AtomicAndPlainKernel<kWrites>, 1, 64, 4, nullptr, other, y.get()); }, {"race: "});
+    ExpectAlwaysRuns([&] { return Launch(AtomicAndPlainKernel<kAfterBarrier>, 1, 64, 4, nullptr, other, y.get()); });
+    EXPECT_EQ(y.Read()[0], 63u);
+  }
 }
 
 // Bytes are told apart, and an access of several bytes counts for each.
@@ -202,6 +211,21 @@ TEST_F(RacesTest, OneWriterAmongManyReaders) {
   const Array<int> y(96);
   ExpectRace([&] { return Launch(ReadersKernel<false>, 1, 96, 4, nullptr, y.get()); }, {"race: ", "bytes 0..3"});
   ExpectAlwaysRuns([&] { return Launch(ReadersKernel<true>, 1, 96, 4, nullptr, y.get()); });
+}
+
+// The writer is ordered after its own warp's readers, but not after the one of the other warp.
+__global__ void ReaderOfOtherWarpKernel(unsigned* y) {
+  const SharedPtr<unsigned> s = DynamicShared<unsigned>(0, 1);
+  Fill(s, 1);
+  if (threadIdx.x <= 32) y[threadIdx.x] = s[0];
+  __syncwarp();
+  if (threadIdx.x == 0) s[0] = 2;
+}
+
+TEST_F(RacesTest, ReaderOfAnotherWarp) {
+  const Array<unsigned> y(64);
+  ExpectRace([&] { return Launch(ReaderOfOtherWarpKernel, 1, 64, 4, nullptr, y.get()); },
+             {"race: ", "thread (32,0,0)"});
 }
 
 // ---- Static memory --------------------------------------------------------------------------------------------------
