@@ -126,7 +126,10 @@ public record CudaDescription(
       line(text, "gpu", describe(device));
     }
     if (devices.isEmpty()) {
-      line(text, "gpu", "none: " + explanation());
+      line(text, "gpu", "none: " + reason);
+    }
+    for (String place : refused) {
+      line(text, "not used", place);
     }
     if (driver != null) {
       line(text, "driver", driver);

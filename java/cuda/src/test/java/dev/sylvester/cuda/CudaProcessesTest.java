@@ -2,9 +2,12 @@ package dev.sylvester.cuda;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.sylvester.kernels.Sylvester;
+import java.io.File;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -24,10 +27,10 @@ class CudaProcessesTest {
     JavaProcess process = run(Map.of("sylvester.cuda.path", folder + "/missing.so"));
     assertThat(process.output().lines())
         .containsExactly(
-            "gpu       none: there is no libsylvester_cuda.so that loads"
-                + " (-Dsylvester.cuda.path names "
+            "gpu       none: there is no libsylvester_cuda.so that loads",
+            "not used  -Dsylvester.cuda.path names "
                 + folder
-                + "/missing.so: there is no such file)",
+                + "/missing.so: there is no such file",
             "count 0",
             ON_CPU);
     assertThat(process.exit()).isZero();
@@ -97,7 +100,7 @@ class CudaProcessesTest {
   private void assertForcedCudaFails(String library, String reason) throws Exception {
     JavaProcess process = run(Map.of("sylvester.device", "cuda", "sylvester.cuda.path", library));
     assertThat(process.output())
-        .contains("gpu       none: " + reason + "\n")
+        .contains("gpu       none: " + reason.replaceAll(" \\(.*", "") + "\n")
         .containsOnlyOnce(
             "dev.sylvester.kernels.SylvesterException: -Dsylvester.device=cuda: no CUDA device: "
                 + reason)
@@ -121,6 +124,44 @@ class CudaProcessesTest {
     assertThat(process.output())
         .contains("-Dsylvester.device is \"tpu\", must be auto, cpu, cuda or emulator");
     assertThat(process.exit()).isEqualTo(1);
+  }
+
+  @Test
+  void namedModulesNeedNoMoreThanNativeAccess() throws Exception {
+    Path probe =
+        Files.writeString(
+            folder.resolve("Probe.java"),
+            """
+            import dev.sylvester.cuda.*;
+
+            public class Probe {
+              public static void main(String[] args) {
+                float[] values = {1, 2};
+                try (DeviceMemory memory = DeviceMemory.of(CudaDevice.of(0), values)) {
+                  memory.copyTo(values, null);
+                }
+                Module module = DeviceMemory.class.getModule();
+                System.out.println(module + " " + values[1] + " " + CudaPresets.available());
+              }
+            }
+            """);
+    JavaProcess process =
+        JavaProcess.run(
+            List.of(
+                "--illegal-native-access=deny",
+                "--enable-native-access=dev.sylvester.kernels,dev.sylvester.cuda",
+                "-Dsylvester.device=emulator",
+                "-Dsylvester.cuda.path=" + EMULATOR,
+                "-p",
+                location(Sylvester.class) + File.pathSeparator + location(CudaDevice.class),
+                "--add-modules",
+                "dev.sylvester.cuda",
+                probe.toString()));
+    assertThat(process.output().strip()).isEqualTo("module dev.sylvester.cuda 2.0 false");
+  }
+
+  private static String location(Class<?> type) {
+    return type.getProtectionDomain().getCodeSource().getLocation().getPath();
   }
 
   // ---- JavaCPP
