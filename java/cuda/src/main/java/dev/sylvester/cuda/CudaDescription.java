@@ -47,13 +47,16 @@ public record CudaDescription(
 
   private static CudaDescription of(CudaLibrary library) {
     List<CudaDevice> devices = List.of();
+    String driver = driverVersion();
     String reason = library.reason();
     if (reason == null) {
       try {
         devices = CudaDevice.load();
         reason = objection(library.setting().choice(), devices);
       } catch (SylvesterException e) {
-        reason = e.getMessage();
+        // The runtime calls a driver that is not there too old.
+        boolean noDriver = driver == null && e.status() == Status.UNSUPPORTED;
+        reason = noDriver ? "no driver was found: " + e.getMessage() : e.getMessage();
       }
     }
     return new CudaDescription(
@@ -61,7 +64,7 @@ public record CudaDescription(
         library.setting().choice().forced(),
         library.loaded() == null ? null : library.loaded().path(),
         library.refused(),
-        driverVersion(),
+        driver,
         reason == null ? devices : List.of(),
         reason);
   }
