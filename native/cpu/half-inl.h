@@ -80,17 +80,24 @@ HWY_INLINE hn::Vec<D> LoadFloats(D d, const hwy::bfloat16_t* p) {
   return hn::BitCast(d, hn::ShiftLeft<16>(bits));
 }
 
-// Highway's conversion truncates.
+// The upper halves, rounded; Highway's conversion truncates. Rounding up carries a NaN with nothing but ones in its
+// payload into -0, and one without any in its upper half into infinity: v must not hold such.
 template <class D>
-HWY_INLINE void StoreFloats(hn::Vec<D> v, D /* tag */, hwy::bfloat16_t* p) {
+HWY_INLINE void StoreUpperHalves(hn::Vec<D> v, D /* tag */, hwy::bfloat16_t* p) {
   const hn::RebindToUnsigned<D> du;
   const hn::RebindToSigned<D> di;
   const hn::Rebind<uint16_t, D> du16;
   const auto bits = hn::BitCast(du, v);
-  const auto upper = hn::ShiftRight<16>(bits);
-  const auto rounded = hn::ShiftRight<16>(hn::Add(hn::Add(bits, hn::Set(du, 0x7fff)), hn::And(upper, hn::Set(du, 1))));
-  const auto value = hn::IfThenElse(hn::RebindMask(du, hn::IsNaN(v)), hn::Or(upper, hn::Set(du, 0x40)), rounded);
-  hn::StoreU(hn::DemoteTo(du16, hn::BitCast(di, value)), du16, reinterpret_cast<uint16_t*>(p));
+  const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(du, 1));
+  const auto rounded = hn::ShiftRight<16>(hn::Add(hn::Add(bits, odd), hn::Set(du, 0x7fff)));
+  hn::StoreU(hn::DemoteTo(du16, hn::BitCast(di, rounded)), du16, reinterpret_cast<uint16_t*>(p));
+}
+
+template <class D>
+HWY_INLINE void StoreFloats(hn::Vec<D> v, D d, hwy::bfloat16_t* p) {
+  // A NaN that stays one.
+  StoreUpperHalves(hn::IfThenElse(hn::IsNaN(v), hn::BitCast(d, hn::Set(hn::RebindToUnsigned<D>(), 0x7fc00000)), v), d,
+                   p);
 }
 
 }  // namespace HWY_NAMESPACE

@@ -36,13 +36,7 @@ struct GroupRange {
 
 struct GroupScale {
   float scale;
-  float zero;     // 0 for int8
-  float divisor;  // infinity where every code is 0
-
-  GroupScale(float scale_of_group, float zero_of_group)
-      : scale(scale_of_group),
-        zero(zero_of_group),
-        divisor(std::isfinite(scale) && scale != 0 ? scale : std::numeric_limits<float>::infinity()) {}
+  float zero;  // 0 for int8
 
   static GroupScale Of(const GroupRange& range, int32_t levels) {
     float largest;
@@ -54,15 +48,17 @@ struct GroupScale {
     return {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::quiet_NaN()};
   }
 
-  // The divisor and its reciprocal are normal floats.
+  // The scale and its reciprocal are normal floats.
   bool IsNormal() const {
-    return divisor >= std::numeric_limits<float>::min() && divisor <= 1 / std::numeric_limits<float>::min();
+    return scale >= std::numeric_limits<float>::min() && scale <= 1 / std::numeric_limits<float>::min();
   }
 
-  bool HasCodes() const { return std::isfinite(divisor); }
+  // Every code is 0 without.
+  bool HasCodes() const { return std::isfinite(scale) && scale != 0; }
 
+  // With codes only.
   int8_t Code(float z, int32_t levels) const {
-    const float code = std::nearbyint((levels == 127 ? z : z - zero) / divisor);
+    const float code = std::nearbyint((levels == 127 ? z : z - zero) / scale);
     const auto lowest = static_cast<float>(LowestCode(levels)), highest = static_cast<float>(levels);
     return static_cast<int8_t>(code < lowest ? lowest : code > highest ? highest : code);
   }

@@ -7,6 +7,7 @@
 #endif
 
 #include <cstdint>
+#include <type_traits>
 
 #include "native/cpu/half-inl.h"
 
@@ -66,7 +67,12 @@ struct Sink {
   template <class D>
   HWY_INLINE void Store(D d, hn::Vec<D> v, int64_t i) const {
     const auto scaled = hn::Mul(v, hn::Set(d, scale));
-    StoreFloats(kSigned ? Negated(d, scaled, signs + i) : scaled, d, row + i);
+    const auto out = kSigned ? Negated(d, scaled, signs + i) : scaled;
+    if constexpr (std::is_same_v<TStored, hwy::bfloat16_t>) {
+      StoreUpperHalves(out, d, row + i);  // the only NaN are those of bfloat16 rows and the processor's own
+    } else {
+      StoreFloats(out, d, row + i);
+    }
   }
 };
 

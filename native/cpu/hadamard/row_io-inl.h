@@ -110,9 +110,9 @@ HWY_INLINE void QuantizeRows(const HadamardJob& job, int64_t transform, int64_t 
   const int32_t quantizer = plan.options.quantizer, levels = QuantizerLevels(quantizer);
   float* scales = job.scales + transform * groups;
   float* zeros = kHasZero ? job.zeros + transform * groups : nullptr;
+  auto* out = reinterpret_cast<int8_t*>(job.OutRow(transform));
   if (plan.sorted.empty()) ScaleGroups<kHasZero>(z, rows * groups, size, levels, scales, zeros);
-  for (int64_t r = 0; r < rows; ++r, z += n, scales += groups, zeros += kHasZero ? groups : 0) {
-    auto* out = reinterpret_cast<int8_t*>(job.OutRow(transform + r));
+  for (int64_t r = 0; r < rows; ++r, z += n, scales += groups, out += job.to.stride[2]) {
     int8_t* bytes = kHasZero ? codes : out;
     if (plan.sorted.empty()) {
       EncodeGroups<kHasZero>(z, groups, size, levels, scales, zeros, bytes);
@@ -129,6 +129,7 @@ HWY_INLINE void QuantizeRows(const HadamardJob& job, int64_t transform, int64_t 
       PackPairs(codes, n / 2, 2, codes);
       PackPairs(codes, n / 4, 4, out);
     }
+    if (kHasZero) zeros += groups;
   }
 }
 

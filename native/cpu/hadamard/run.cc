@@ -25,57 +25,68 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 // ---- A transform in each lane --------------------------------------------------------------------------------------
 
-template <typename TStored>
-HWY_INLINE void LoadColumns(const TStored* x, int64_t step, int64_t n, const float* signs, float* z) {
-  const Tag<float> d;
-  for (int64_t i = 0; i < n; ++i) {
-    const auto v = LoadFloats(d, x + i * step);
-    hn::StoreU(signs != nullptr && std::signbit(signs[i]) ? hn::Neg(v) : v, d, z + i * kLanes<float>);
+// Element i / kLanes of kLanes transforms, `step` elements apart. In scratch they are z[n][kLanes], so that a transform
+// of n kLanes elements without the stages inside vectors is kLanes transforms of n.
+struct Columns {
+  uint8_t* memory;
+  syl_dtype type;
+  int64_t step;
+  float scale;         // of what is stored
+  const float* signs;  // or NULL
+
+  template <class D>
+  HWY_INLINE hn::Vec<D> Load(D d, int64_t i) const {
+    const int64_t element = i / kLanes<float>, index = element * step;
+    const auto v = type == SYL_F32   ? LoadFloats(d, reinterpret_cast<const float*>(memory) + index)
+                   : type == SYL_F16 ? LoadFloats(d, reinterpret_cast<const hwy::float16_t*>(memory) + index)
+                                     : LoadFloats(d, reinterpret_cast<const hwy::bfloat16_t*>(memory) + index);
+    return signs == nullptr ? v : hn::Xor(v, hn::Set(d, signs[element]));
   }
-}
 
-template <typename TStored>
-HWY_INLINE void StoreColumns(const float* z, int64_t n, int64_t step, TStored* y) {
-  const Tag<float> d;
-  for (int64_t i = 0; i < n; ++i) StoreFloats(hn::LoadU(d, z + i * kLanes<float>), d, y + i * step);
-}
+  template <class D>
+  HWY_INLINE void Store(D d, hn::Vec<D> v, int64_t i) const {
+    const int64_t element = i / kLanes<float>, index = element * step;
+    const auto scaled = hn::Mul(v, hn::Set(d, scale));
+    const auto out = signs == nullptr ? scaled : hn::Xor(scaled, hn::Set(d, signs[element]));
+    switch (type) {
+      case SYL_F32: return StoreFloats(out, d, reinterpret_cast<float*>(memory) + index);
+      case SYL_F16: return StoreFloats(out, d, reinterpret_cast<hwy::float16_t*>(memory) + index);
+      default: return StoreFloats(out, d, reinterpret_cast<hwy::bfloat16_t*>(memory) + index);
+    }
+  }
+};
 
-// z[n][kLanes]: column by column. The stages of a transform of n kLanes elements but for those within a vector.
-HWY_INLINE void TransformColumns(float* z, int64_t n, float scale, const float* signs) {
+// n >= 4 elements: the first pass reads from source, the last one writes to sink.
+void TransformColumns(const Columns& source, float* z, int64_t n, const Columns& sink) {
   const Tag<float> d;
   const Memory<float> memory{z};
   const int64_t all = n * kLanes<float>;
-  for (int64_t h = kLanes<float>; h < all;) {
-    int bits = 0;
-    while (bits < kPassBits && h << bits < all) ++bits;
-    for (int64_t block = 0; block < all; block += h << bits) Pass(bits, d, memory, block, h, memory);
-    h <<= bits;
+  int bits = 0;
+  while (int64_t{1} << bits < n) ++bits;
+  const int first = (bits + 1) / 2 < kPassBits ? (bits + 1) / 2 : kPassBits;
+  int64_t h = kLanes<float>;
+  for (int64_t block = 0; block < all; block += h << first) Pass(first, d, source, block, h, memory);
+  h <<= first;
+  bits -= first;
+  for (; bits > kPassBits; bits -= kPassBits, h <<= kPassBits) {
+    for (int64_t block = 0; block < all; block += h << kPassBits) Pass(kPassBits, d, memory, block, h, memory);
   }
-  for (int64_t i = 0; i < n; ++i) {
-    const float factor = signs != nullptr && std::signbit(signs[i]) ? -scale : scale;
-    memory.Store(d, hn::Mul(memory.Load(d, i * kLanes<float>), hn::Set(d, factor)), i * kLanes<float>);
-  }
+  Pass(bits, d, memory, 0, h, sink);
 }
 
 // kLanes transforms of one inner dimension.
 void VerticalRows(const HadamardJob& job, int64_t transform, float* z) {
-  const syl_hadamard& plan = *job.plan;
-  const int64_t n = plan.options.n, x_step = job.from.stride[3], y_step = job.to.stride[3];
-  const uint8_t* x = job.Row(transform);
-  const float* signs = job.Signs<float>(0, transform);
-  switch (job.from.type) {
-    case SYL_F32: LoadColumns(reinterpret_cast<const float*>(x), x_step, n, signs, z); break;
-    case SYL_F16: LoadColumns(reinterpret_cast<const hwy::float16_t*>(x), x_step, n, signs, z); break;
-    default: LoadColumns(reinterpret_cast<const hwy::bfloat16_t*>(x), x_step, n, signs, z);
-  }
-  for (int32_t round = 1; round <= plan.options.rounds; ++round) {
-    TransformColumns(z, n, static_cast<float>(plan.options.scale), job.Signs<float>(round, transform));
-  }
-  uint8_t* y = job.OutRow(transform);
-  switch (job.to.type) {
-    case SYL_F32: return StoreColumns(z, n, y_step, reinterpret_cast<float*>(y));
-    case SYL_F16: return StoreColumns(z, n, y_step, reinterpret_cast<hwy::float16_t*>(y));
-    default: return StoreColumns(z, n, y_step, reinterpret_cast<hwy::bfloat16_t*>(y));
+  const syl_hadamard_options& o = job.plan->options;
+  const auto scale = static_cast<float>(o.scale);
+  Columns source{const_cast<uint8_t*>(job.Row(transform)), job.from.type, job.from.stride[3], 1,
+                 job.Signs<float>(0, transform)};
+  for (int32_t round = 1; round <= o.rounds; ++round) {
+    const float* signs = job.Signs<float>(round, transform);
+    const Columns sink = round == o.rounds
+                             ? Columns{job.OutRow(transform), job.to.type, job.to.stride[3], scale, signs}
+                             : Columns{reinterpret_cast<uint8_t*>(z), SYL_F32, kLanes<float>, scale, signs};
+    TransformColumns(source, z, o.n, sink);
+    source = {reinterpret_cast<uint8_t*>(z), SYL_F32, kLanes<float>, 1, nullptr};
   }
 }
 
@@ -286,7 +297,7 @@ HadamardPath PathOf(const syl_hadamard& plan) {
   if (single && contiguous && !quantized && o.x_type == o.y_type) return HadamardPath::kDirect;
   if (o.family == SYL_HADAMARD_BLOCKS || o.base != 1) return HadamardPath::kGeneral;
   if (single && contiguous && quantized && o.x_type == SYL_F32) return HadamardPath::kQuantize;
-  if (!quantized && o.x_stride[2] == 1 && o.y_stride[2] == 1 && o.x_type != SYL_F64 && o.sign_rows <= 1 &&
+  if (!quantized && o.x_stride[2] == 1 && o.y_stride[2] == 1 && o.x_type != SYL_F64 && o.sign_rows <= 1 && o.n >= 4 &&
       o.n <= kMaxVertical) {
     return HadamardPath::kVertical;
   }
