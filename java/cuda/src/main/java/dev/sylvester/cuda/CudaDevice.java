@@ -4,6 +4,7 @@ import static java.lang.foreign.ValueLayout.JAVA_INT;
 
 import dev.sylvester.cuda.ffi.CudaFfi;
 import dev.sylvester.cuda.ffi.syl_cuda_device;
+import dev.sylvester.cuda.internal.CudaLibrary;
 import dev.sylvester.kernels.Status;
 import dev.sylvester.kernels.SylvesterException;
 import java.lang.foreign.Arena;
@@ -109,8 +110,12 @@ public record CudaDevice(
    * Makes it the current device of the calling thread in the CUDA runtime. This package does so
    * itself in every call that depends on it; other libraries on the same thread, such as cuBLAS,
    * need it.
+   *
+   * @throws SylvesterException (UNSUPPORTED) if there is no library, (BAD_VALUE) if it has no
+   *     device of this index
    */
   public void use() {
+    CudaLibrary.lookup(); // anybody can make up a device
     Args.check(CudaFfi.syl_cuda_device_use(index));
   }
 

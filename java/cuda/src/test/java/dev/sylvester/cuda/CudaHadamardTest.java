@@ -15,8 +15,13 @@ import dev.sylvester.kernels.HadamardOptions.Table;
 import dev.sylvester.kernels.Status;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Random;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -189,6 +194,33 @@ class CudaHadamardTest {
         plan.apply(memory, memory, part[0], part[1], null, null);
       }
       assertSame(DType.F32, DeviceMemoryTest.bytes(memory), expected);
+    }
+  }
+
+  @Test
+  void threadsShareAPlan() throws Exception {
+    HadamardOptions options = Hadamard.of(512).rows(8).signs(10);
+    try (CudaHadamard plan = CudaHadamard.of(options, DEVICE);
+        ExecutorService threads = Executors.newFixedThreadPool(4)) {
+      List<Future<?>> runs = new ArrayList<>();
+      for (int i = 0; i < 16; i++) {
+        byte[] x = random(DType.F32, options.layout().xBytes(), 8, 100 + i);
+        runs.add(
+            threads.submit(
+                () -> {
+                  try (CudaStream stream = CudaStream.of(DEVICE);
+                      DeviceMemory memory = DeviceMemory.allocate(DEVICE, x.length)) {
+                    memory.copyFrom(MemorySegment.ofArray(x), stream);
+                    plan.apply(memory, memory, stream);
+                    byte[] y = new byte[x.length];
+                    memory.copyTo(MemorySegment.ofArray(y), stream);
+                    assertSame(DType.F32, y, onProcessor(options, false, x, x.length));
+                  }
+                }));
+      }
+      for (Future<?> run : runs) {
+        run.get();
+      }
     }
   }
 

@@ -32,6 +32,8 @@ class CudaProcessesTest {
                 + folder
                 + "/missing.so: there is no such file",
             "count 0",
+            "refused UNSUPPORTED",
+            "refused UNSUPPORTED",
             ON_CPU);
     assertThat(process.exit()).isZero();
   }
@@ -42,7 +44,7 @@ class CudaProcessesTest {
     assertThat(process.output())
         .containsPattern(
             "gpu       none: (no driver was found: )?syl_cuda_device_count: none here\n")
-        .contains("count 0\n" + ON_CPU);
+        .contains("count 0\n", ON_CPU);
     assertThat(process.exit()).isZero();
   }
 
@@ -51,7 +53,7 @@ class CudaProcessesTest {
     JavaProcess process = run(Map.of("sylvester.cuda.path", EMULATOR));
     assertThat(process.output())
         .contains("gpu       none: the library is the emulator")
-        .contains("count 0\n" + ON_CPU);
+        .contains("count 0\n", ON_CPU);
     assertThat(process.exit()).isZero();
   }
 
@@ -62,7 +64,11 @@ class CudaProcessesTest {
     JavaProcess process = run(Map.of("sylvester.device", "cpu", "sylvester.cuda.path", EMULATOR));
     assertThat(process.output().lines())
         .containsExactly(
-            "gpu       none: switched off by -Dsylvester.device=cpu", "count 0", ON_CPU);
+            "gpu       none: switched off by -Dsylvester.device=cpu",
+            "count 0",
+            "refused UNSUPPORTED",
+            "refused UNSUPPORTED",
+            ON_CPU);
     assertThat(process.exit()).isZero();
   }
 
@@ -210,6 +216,7 @@ class CudaProcessesTest {
         """
         int syl_cuda_abi_version(void) { return 1; }
         int syl_cuda_device_count(int* count) { return 6; }
+        int syl_cuda_device_use(int device) { return 6; }
         const char* syl_cuda_last_error(void) {
           return "syl_cuda_device_count: none here";
         }

@@ -1,6 +1,7 @@
 package dev.sylvester.cuda;
 
 import dev.sylvester.kernels.Hadamard;
+import dev.sylvester.kernels.SylvesterException;
 import java.util.Arrays;
 
 /** What a program does that would like to use CUDA and can do without. */
@@ -20,7 +21,19 @@ final class FallbackMain {
       }
     } else {
       Hadamard.transform(x, 4);
+      tryMadeUpDevice();
     }
     System.out.println(Arrays.toString(x) + " from " + (CudaDevice.available() ? "CUDA" : "CPU"));
+  }
+
+  private static void tryMadeUpDevice() {
+    CudaDevice device = new CudaDevice(7, "made up", false, 9, 0, 1, 1);
+    for (int i = 0; i < 2; i++) {
+      try (DeviceMemory memory = DeviceMemory.allocate(device, 8)) {
+        System.out.println("there is " + memory);
+      } catch (SylvesterException e) {
+        System.out.println("refused " + e.status());
+      }
+    }
   }
 }

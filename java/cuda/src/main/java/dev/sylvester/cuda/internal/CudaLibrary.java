@@ -19,7 +19,7 @@ import java.util.List;
 public record CudaLibrary(
     DeviceSetting setting, NativeLibrary loaded, List<String> refused, String reason) {
 
-  private static CudaLibrary instance;
+  private static volatile CudaLibrary instance;
 
   /**
    * Looks for the library on the first call.
@@ -27,7 +27,12 @@ public record CudaLibrary(
    * @return what was found
    * @throws SylvesterException (BAD_VALUE) if the setting is none of the choices
    */
-  public static synchronized CudaLibrary instance() {
+  public static CudaLibrary instance() {
+    CudaLibrary library = instance;
+    return library != null ? library : find();
+  }
+
+  private static synchronized CudaLibrary find() {
     if (instance == null) {
       instance = find(DeviceSetting.ofThisProcess());
     }
