@@ -9,10 +9,12 @@ echo '== Format'
 echo '== Native: release'
 step 'Building the native tests' native-tests native_build release
 "$build/release/tests/native/sylvester_tests" --gtest_brief=1 --gtest_output="xml:$results/native.xml"
+"$build/release/tests/native/sylvester_cuda_tests" --gtest_brief=1 --gtest_output="xml:$results/native-cuda.xml"
 
 echo '== Native: address and undefined-behaviour sanitizers'
 step 'Building the native tests with sanitizers' native-asan native_build asan-ubsan
 "$build/asan-ubsan/tests/native/sylvester_tests" --gtest_brief=1 --gtest_output="xml:$results/native-asan.xml"
+"$build/asan-ubsan/tests/native/sylvester_cuda_tests" --gtest_brief=1 --gtest_output="xml:$results/native-cuda-asan.xml"
 
 echo '== Java'
 "$JAVA_HOME/bin/java" -jar "$root"/java/runner/target/sylvester-runner-*-cli.jar pull smollm2
@@ -23,7 +25,7 @@ mvn -B -ntp -f "$root/pom.xml" verify
 count() {
   cat "$@" | grep -o '<testcase [^>]*' | grep -vc 'avx512' || true
 }
-native=$(count "$results/native.xml" "$results/native-asan.xml")
+native=$(count "$results"/native*.xml)
 java=$(find "$root" -path '*/target/surefire-reports/TEST-*.xml' -print0 | xargs -0 cat >"$results/java.xml" && count "$results/java.xml")
 skipped=$(cat "$results"/*.xml | grep -Ec '<skipped|status="notrun"' || true)
 read -r expected_native expected_java <"$root/tests/expected-count"

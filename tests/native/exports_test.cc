@@ -50,10 +50,17 @@ TEST(Exports, AreTheFunctionsOfTheHeaders) {
   ExpectSame(declared, ExportedSymbols(SYLVESTER_LIBRARY));
 }
 
-TEST(Exports, OfTheEmulatedLibraryAreTheFunctionsOfCuda) {
+class CudaExports : public testing::TestWithParam<const char*> {};
+
+TEST_P(CudaExports, AreTheFunctionsOfCuda) {
   const std::set<std::string> declared = DeclaredFunctions(true);
   EXPECT_GE(declared.size(), 20u);
-  ExpectSame(declared, ExportedSymbols(SYLVESTER_CUDA_EMU_LIBRARY));
+  ExpectSame(declared, ExportedSymbols(GetParam()));
 }
+
+INSTANTIATE_TEST_SUITE_P(Emulated, CudaExports, testing::Values(SYLVESTER_CUDA_EMU_LIBRARY));
+#ifdef SYLVESTER_CUDA_LIBRARY
+INSTANTIATE_TEST_SUITE_P(Built, CudaExports, testing::Values(SYLVESTER_CUDA_LIBRARY));
+#endif
 
 }  // namespace

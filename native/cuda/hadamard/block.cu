@@ -20,8 +20,8 @@ struct BlockShape {
   static constexpr int kValues = 1 << kBits;
   static constexpr int kThreadBits = kLog2 - kBits;
   static constexpr int kThreads = 1 << kThreadBits;
-  // Room for the values and as much again for addresses: 80 registers a thread for 32 values, 128 for 64.
-  static constexpr int kMinBlocks = (kBits == 6 ? 512 : 768) / kThreads;
+  // Registers for the values and for twice as many addresses: 640 threads of 96 in a multiprocessor, or as many as fit.
+  static constexpr int kMinBlocks = kBits == 6 ? 1 : 640 / kThreads;
 
   // Where an element lies in shared memory. With it the 32 banks are all in use in each layout: bit 2 takes part in the
   // first layout, bits 3 and 4 take what the lane bits above the value's contribute in the middle one.
@@ -62,7 +62,7 @@ __device__ int SlotOf(int slot, int i) {
 template <typename Shape>
 struct Network {
   SharedPtr<float> shared;
-  __device__ float operator[](int64_t e) const { return shared[Shape::Slot(static_cast<int>(e))]; }
+  __device__ float operator[](int e) const { return shared[Shape::Slot(e)]; }
 };
 
 template <typename Shape, typename Layout>
@@ -101,77 +101,78 @@ __global__ void __launch_bounds__(BlockShape<kLog2>::kThreads, BlockShape<kLog2>
   using Last = LastLayout<Shape>;
   constexpr int kValues = Shape::kValues, kRun = Last::kRun;
   const SharedPtr<float> shared = DynamicShared<float>(0, Shape::kLength);
+  // Where the place takes no registers while the values need them.
+  __shared__ HadamardPlace place_storage[1];
+  const SharedPtr<HadamardPlace> kept_place = StaticShared(place_storage);
   const int thread = static_cast<int>(threadIdx.x);
-  const int64_t pieces = job.n / Shape::kLength;
-  for (int64_t row = blockIdx.x; row < job.count * pieces; row += gridDim.x) {
-    const int64_t start = pieces == 1 ? 0 : row % pieces * Shape::kLength;
-    const HadamardPlace place = Locate(job, job.first + (pieces == 1 ? row : row / pieces));
-    float z[kValues];
-    if (job.from_aligned) {
-#pragma unroll
-      for (int i = 0; i < kValues; i += 8)
-        LoadAligned<T, 8>(job, place, start + First::Of(thread) + First::Of(0, i), z + i);
-    } else {
-      for (int e = thread; e < Shape::kLength; e += Shape::kThreads) {
-        shared[Shape::Slot(e)] = LoadElement<T>(job, place, start + e);
-      }
-      __syncthreads();
-      Read<Shape, First>(shared, thread, z);
-    }
+  HadamardPlace place = LocateNetwork(job, blockIdx.x);
+  if (thread == 0) kept_place[0] = place;
+  float z[kValues];
+  if (job.from_aligned) {
 #pragma unroll
     for (int i = 0; i < kValues; i += 8) {
-      FlipAll<8>(z + i, SignsAfter(job, place, 0), start + First::Of(thread), First::Of(0, i));
+      LoadAligned<T, 8>(job, place, place.start + First::Of(thread) + First::Of(0, i), z + i);
     }
-    for (int round = 1;; ++round) {
-      // A layout is written where it was read, so that one barrier an exchange is enough.
-      Butterflies<1, 8>(z);
-      Write<Shape, First>(shared, thread, z);
-      __syncthreads();
-      Read<Shape, Middle>(shared, thread, z);
-      Butterflies<1, kValues>(z);
-      Write<Shape, Middle>(shared, thread, z);
-      __syncthreads();
-      Read<Shape, Last>(shared, thread, z);
-      Butterflies<kRun, kValues>(z);
-#pragma unroll
-      for (int i = 0; i < kValues; i += kRun) {
-#pragma unroll
-        for (int j = 0; j < kRun; ++j) z[i + j] *= job.scale;
-        FlipAll<kRun>(z + i, SignsAfter(job, place, round), start + Last::Of(thread), Last::Of(0, i));
-      }
-      if (round == job.rounds) break;
-      Write<Shape, Last>(shared, thread, z);
-      __syncthreads();
-      Read<Shape, First>(shared, thread, z);
+  } else {
+    for (int e = thread; e < Shape::kLength; e += Shape::kThreads) {
+      shared[Shape::Slot(e)] = LoadElement<T>(job, place, place.start + e);
     }
-    if (job.to_aligned && job.quantizer == SYL_HADAMARD_NO_QUANTIZER) {
+    __syncthreads();
+    Read<Shape, First>(shared, thread, z);
+  }
 #pragma unroll
-      for (int i = 0; i < kValues; i += kRun) {
-        StoreAligned<T, kRun>(job, place, start + Last::Of(thread) + Last::Of(0, i), z + i);
-      }
+  for (int i = 0; i < kValues; i += 8) {
+    FlipAll<8>(z + i, SignsAfter(job, place, 0), place.start + First::Of(thread), First::Of(0, i));
+  }
+  for (int round = 1;; ++round) {
+    // A layout is written where it was read, so that one barrier an exchange is enough.
+    Butterflies<1, 8>(z);
+    Write<Shape, First>(shared, thread, z);
+    __syncthreads();
+    Read<Shape, Middle>(shared, thread, z);
+    Butterflies<1, kValues>(z);
+    Write<Shape, Middle>(shared, thread, z);
+    __syncthreads();
+    Read<Shape, Last>(shared, thread, z);
+    place = kept_place[0];
+    Butterflies<kRun, kValues>(z);
+#pragma unroll
+    for (int i = 0; i < kValues; i += kRun) {
+#pragma unroll
+      for (int j = 0; j < kRun; ++j) z[i + j] *= job.scale;
+      FlipAll<kRun>(z + i, SignsAfter(job, place, round), place.start + Last::Of(thread), Last::Of(0, i));
+    }
+    if (round == job.rounds) break;
+    Write<Shape, Last>(shared, thread, z);
+    __syncthreads();
+    Read<Shape, First>(shared, thread, z);
+  }
+  if (job.to_aligned && job.quantizer == SYL_HADAMARD_NO_QUANTIZER) {
+#pragma unroll
+    for (int i = 0; i < kValues; i += kRun) {
+      StoreAligned<T, kRun>(job, place, place.start + Last::Of(thread) + Last::Of(0, i), z + i);
+    }
+  } else {
+    Write<Shape, Last>(shared, thread, z);
+    __syncthreads();
+    const Network<Shape> network = {shared};
+    if (job.quantizer != SYL_HADAMARD_NO_QUANTIZER) {
+      StoreQuantizations(job, place, network, Shape::kLength, 0, 1);
+      __syncthreads();
+      StoreCodes(job, place, network, Shape::kLength, thread, Shape::kThreads);
     } else {
-      Write<Shape, Last>(shared, thread, z);
-      __syncthreads();
-      const Network<Shape> network = {shared};
-      if (job.quantizer != SYL_HADAMARD_NO_QUANTIZER) {
-        StoreQuantizations(job, place, network, start, Shape::kLength, 0, 1);
-        __syncthreads();
-        StoreCodes(job, place, network, start, Shape::kLength, thread, Shape::kThreads);
-      } else {
-        for (int e = thread; e < Shape::kLength; e += Shape::kThreads) {
-          StoreElement<T>(job, place, start + e, network[e]);
-        }
-        StoreUnnamed<T>(job, place, thread, Shape::kThreads);
+      for (int e = thread; e < Shape::kLength; e += Shape::kThreads) {
+        StoreElement<T>(job, place, place.start + e, network[e]);
       }
+      StoreUnnamed<T>(job, place, thread, Shape::kThreads);
     }
-    __syncthreads();  // before the next row comes into shared memory
   }
 }
 
 template <typename T>
 HadamardLaunch Launches(int log2) {
 #define BLOCK(k) \
-  { BlockKernel<T, k>, BlockShape<k>::kThreads, 1, sizeof(float) << k }
+  { BlockKernel<T, k>, BlockShape<k>::kThreads, 1, true, false, sizeof(float) << k }
   constexpr HadamardLaunch kLaunches[kMaxBlockLog2 - kMaxRowLog2] = {BLOCK(10), BLOCK(11), BLOCK(12),
                                                                      BLOCK(13), BLOCK(14), BLOCK(15)};
 #undef BLOCK

@@ -1,4 +1,5 @@
-// Elements of any type as floats: loads, stores, signs, butterflies in registers.
+// Elements of any type as floats: loads, stores, signs, butterflies in registers. Transforms have 2^24 elements at
+// most, so that an element's number is an int; its place in memory is not.
 #ifndef SYLVESTER_NATIVE_CUDA_HADAMARD_ELEMENTS_H_
 #define SYLVESTER_NATIVE_CUDA_HADAMARD_ELEMENTS_H_
 
@@ -39,7 +40,7 @@ __device__ inline float Flip(float value, uint32_t bit) {
 // Signs of the elements e + offset, e + offset + 1, ..., which lie in one word. offset is a multiple of 32: apart from
 // e, it can be a constant in the instruction.
 template <int kCount>
-__device__ inline void FlipAll(float* z, const uint32_t* signs, int64_t e, int offset = 0) {
+__device__ inline void FlipAll(float* z, const uint32_t* signs, int e, int offset = 0) {
   if (signs == nullptr) return;
   const uint32_t bits = signs[(e >> 5) + offset / 32] >> (e & 31);
 #pragma unroll
@@ -47,14 +48,14 @@ __device__ inline void FlipAll(float* z, const uint32_t* signs, int64_t e, int o
 }
 
 template <typename T>
-__device__ inline float LoadElement(const HadamardJob& job, const HadamardPlace& place, int64_t e) {
+__device__ inline float LoadElement(const HadamardJob& job, const HadamardPlace& place, int e) {
   const int64_t index = job.load_gather == nullptr ? e : job.load_gather[e];
   if (index < 0) return 0;
   return ToFloat(static_cast<const T*>(job.from)[place.from + index * job.from_stride[3]]);
 }
 
 template <typename T>
-__device__ inline void StoreElement(const HadamardJob& job, const HadamardPlace& place, int64_t e, float value) {
+__device__ inline void StoreElement(const HadamardJob& job, const HadamardPlace& place, int e, float value) {
   const int64_t index = job.store_gather == nullptr ? e : job.store_gather[e];
   if (index < 0) return;
   static_cast<T*>(job.to)[place.to + index * job.to_stride[3]] = FromFloat<T>(value);
@@ -62,7 +63,7 @@ __device__ inline void StoreElement(const HadamardJob& job, const HadamardPlace&
 
 // Elements e .. e + kCount - 1 of aligned rows, at most 16 bytes at a time.
 template <typename T, int kCount>
-__device__ inline void LoadAligned(const HadamardJob& job, const HadamardPlace& place, int64_t e, float* z) {
+__device__ inline void LoadAligned(const HadamardJob& job, const HadamardPlace& place, int e, float* z) {
   constexpr int kMax = 16 / sizeof(T), kVector = kCount < kMax ? kCount : kMax;
   const T* from = static_cast<const T*>(job.from) + place.from + e;
 #pragma unroll
@@ -74,7 +75,7 @@ __device__ inline void LoadAligned(const HadamardJob& job, const HadamardPlace& 
 }
 
 template <typename T, int kCount>
-__device__ inline void StoreAligned(const HadamardJob& job, const HadamardPlace& place, int64_t e, const float* z) {
+__device__ inline void StoreAligned(const HadamardJob& job, const HadamardPlace& place, int e, const float* z) {
   constexpr int kMax = 16 / sizeof(T), kVector = kCount < kMax ? kCount : kMax;
   T* to = static_cast<T*>(job.to) + place.to + e;
 #pragma unroll
@@ -88,9 +89,8 @@ __device__ inline void StoreAligned(const HadamardJob& job, const HadamardPlace&
 
 // Elements of `to` that the gather does not name become zero.
 template <typename T>
-__device__ inline void StoreUnnamed(const HadamardJob& job, const HadamardPlace& place, int64_t worker,
-                                    int64_t workers) {
-  for (int64_t i = worker; i < job.unnamed_count; i += workers) {
+__device__ inline void StoreUnnamed(const HadamardJob& job, const HadamardPlace& place, int worker, int workers) {
+  for (int i = worker; i < job.unnamed_count; i += workers) {
     static_cast<T*>(job.to)[place.to + job.unnamed[i] * job.to_stride[3]] = FromFloat<T>(0);
   }
 }

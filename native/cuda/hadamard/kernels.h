@@ -9,11 +9,13 @@ namespace sylvester::cuda {
 
 using HadamardKernel = void (*)(HadamardJob);
 
-// A kernel that takes rows, blocks-wide, in a loop over the grid.
+// How a kernel is launched over rows: the networks or the transforms of a job.
 struct HadamardLaunch {
   HadamardKernel kernel;
   int32_t threads;
-  int32_t rows;          // networks, or transforms, of a block at a time
+  int32_t rows;          // of a block at a time
+  bool networks;         // rows are networks
+  bool loops;            // takes any number of rows with any grid; others a block a row
   int64_t shared_bytes;  // dynamic
 };
 

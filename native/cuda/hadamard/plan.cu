@@ -102,7 +102,7 @@ cudaError_t FillPlan(syl_cuda_hadamard* plan) {
 
   const HadamardPlan& host = plan->plan;
   const std::vector<int32_t> unnamed = Unnamed(host), members = Members(host);
-  plan->unnamed_count = static_cast<int64_t>(unnamed.size());
+  plan->unnamed_count = static_cast<int32_t>(unnamed.size());
   Upload upload;
   upload.Add(host.signs, &plan->signs);
   upload.Add(host.gather, &plan->gather);

@@ -22,7 +22,7 @@ struct syl_cuda_hadamard {
   void* memory;
   const uint32_t *signs, *base_signs, *base_signs_transposed;
   const int32_t *gather, *unnamed, *group_map, *members;
-  int64_t unnamed_count;
+  int32_t unnamed_count;
 };
 
 namespace sylvester::cuda {

@@ -23,7 +23,7 @@ struct RowShape {
 
 // The range of the group of each chunk's vector, known to all its lanes.
 template <typename Shape>
-__device__ void GroupRanges(const float (&z)[Shape::kChunks * Shape::kVector], int64_t group,
+__device__ void GroupRanges(const float (&z)[Shape::kChunks * Shape::kVector], int group,
                             ValueRange (&ranges)[Shape::kChunks]) {
 #pragma unroll
   for (int c = 0; c < Shape::kChunks; ++c) {
@@ -51,26 +51,26 @@ __device__ void GroupRanges(const float (&z)[Shape::kChunks * Shape::kVector], i
 
 // Packs kCount codes of kBits bits; at least a byte.
 template <int kBits, int kCount>
-__device__ void StoreVectorCodes(const HadamardJob& job, const Quantization& q, const float* z, uint8_t* to) {
-  constexpr int kBytes = kBits * kCount / 8;
-  Vector<uint8_t, kBytes> codes;
+__device__ void StorePacked(const uint32_t (&code)[kCount], bool aligned, uint8_t* to) {
+  constexpr int kBytes = kBits * kCount / 8, kCodes = 8 / kBits;
+  Vector<uint8_t, kBytes> packed;
 #pragma unroll
   for (int b = 0; b < kBytes; ++b) {
-    uint32_t packed = 0;
+    uint32_t byte = 0;
 #pragma unroll
-    for (int c = 0; c < 8 / kBits; ++c) packed |= Code(job.quantizer, q, z[b * (8 / kBits) + c]) << (c * kBits);
-    codes.at[b] = static_cast<uint8_t>(packed);
+    for (int c = 0; c < kCodes; ++c) byte |= code[b * kCodes + c] << (c * kBits);
+    packed.at[b] = static_cast<uint8_t>(byte);
   }
-  if (job.to_aligned) {
-    *reinterpret_cast<Vector<uint8_t, kBytes>*>(to) = codes;
+  if (aligned) {
+    *reinterpret_cast<Vector<uint8_t, kBytes>*>(to) = packed;
   } else {
 #pragma unroll
-    for (int b = 0; b < kBytes; ++b) to[b] = codes.at[b];
+    for (int b = 0; b < kBytes; ++b) to[b] = packed.at[b];
   }
 }
 
 template <typename Shape>
-__device__ void StoreGroups(const HadamardJob& job, const HadamardPlace& place, int64_t start, int lane, bool active,
+__device__ void StoreGroups(const HadamardJob& job, const HadamardPlace& place, int lane, bool active,
                             const float (&z)[Shape::kChunks * Shape::kVector]) {
   constexpr int kVector = Shape::kVector;
   ValueRange ranges[Shape::kChunks];
@@ -78,18 +78,21 @@ __device__ void StoreGroups(const HadamardJob& job, const HadamardPlace& place, 
   if (!active) return;
 #pragma unroll
   for (int c = 0; c < Shape::kChunks; ++c) {
-    const int64_t e = start + (c * Shape::kLanes + lane) * kVector;
+    const int e = place.start + (c * Shape::kLanes + lane) * kVector;
     const Quantization q = Quantize(job.quantizer, ranges[c]);
     if ((e & (job.group - 1)) == 0) {
-      StoreQuantization(job, place.transform, static_cast<uint32_t>(e) / static_cast<uint32_t>(job.group), q);
+      StoreQuantization(job, place.transform, e / job.group, q);
     }
+    uint32_t code[kVector];
+#pragma unroll
+    for (int i = 0; i < kVector; ++i) code[i] = Code(job.quantizer, q, z[c * kVector + i]);
     uint8_t* to = static_cast<uint8_t*>(job.to) + place.to;
     if (job.quantizer == SYL_HADAMARD_I8) {
-      StoreVectorCodes<8, kVector>(job, q, z + c * kVector, to + e);
+      StorePacked<8>(code, job.to_aligned, to + e);
     } else if (job.quantizer == SYL_HADAMARD_U4) {
-      StoreVectorCodes<4, kVector>(job, q, z + c * kVector, to + e / 2);
+      StorePacked<4>(code, job.to_aligned, to + e / 2);
     } else if constexpr (kVector >= 4) {
-      StoreVectorCodes<2, kVector>(job, q, z + c * kVector, to + e / 4);
+      StorePacked<2>(code, job.to_aligned, to + e / 4);
     }
   }
 }
@@ -99,24 +102,23 @@ __global__ void __launch_bounds__(kThreads) RowsKernel(HadamardJob job) {
   using Shape = RowShape<T, kLog2>;
   constexpr int kVector = Shape::kVector, kLanes = Shape::kLanes, kValues = Shape::kChunks * kVector;
   const int lane = static_cast<int>(threadIdx.x) % kLanes;
-  const int64_t pieces = job.n / Shape::kLength, rows = job.count * pieces;
+  const int64_t rows = job.count * job.pieces.value;
   for (int64_t first = int64_t{blockIdx.x} * Shape::kRows; first < rows; first += int64_t{gridDim.x} * Shape::kRows) {
     // All lanes of a warp take part in the shuffles, with rows or without.
     const int64_t row = first + threadIdx.x / kLanes;
     const bool active = row < rows;
-    const int64_t offset = active ? row : first, start = pieces == 1 ? 0 : offset % pieces * Shape::kLength;
-    const HadamardPlace place = Locate(job, job.first + (pieces == 1 ? offset : offset / pieces));
+    const HadamardPlace place = LocateNetwork(job, active ? row : first);
 
     float z[kValues] = {};
 #pragma unroll
     for (int c = 0; c < Shape::kChunks; ++c) {
-      const int64_t e = start + lane * kVector + c * kLanes * kVector;
+      const int e = place.start + lane * kVector + c * kLanes * kVector;
       if (active && job.from_aligned) LoadAligned<T, kVector>(job, place, e, z + c * kVector);
       if (active && !job.from_aligned) {
 #pragma unroll
         for (int i = 0; i < kVector; ++i) z[c * kVector + i] = LoadElement<T>(job, place, e + i);
       }
-      FlipAll<kVector>(z + c * kVector, SignsAfter(job, place, 0), start + lane * kVector, c * kLanes * kVector);
+      FlipAll<kVector>(z + c * kVector, SignsAfter(job, place, 0), place.start + lane * kVector, c * kLanes * kVector);
     }
     for (int round = 1; round <= job.rounds; ++round) {
       Butterflies<1, kVector>(z);
@@ -131,15 +133,16 @@ __global__ void __launch_bounds__(kThreads) RowsKernel(HadamardJob job) {
       for (int c = 0; c < Shape::kChunks; ++c) {
 #pragma unroll
         for (int i = 0; i < kVector; ++i) z[c * kVector + i] *= job.scale;
-        FlipAll<kVector>(z + c * kVector, SignsAfter(job, place, round), start + lane * kVector, c * kLanes * kVector);
+        FlipAll<kVector>(z + c * kVector, SignsAfter(job, place, round), place.start + lane * kVector,
+                         c * kLanes * kVector);
       }
     }
     if (job.quantizer != SYL_HADAMARD_NO_QUANTIZER) {
-      StoreGroups<Shape>(job, place, start, lane, active, z);
+      StoreGroups<Shape>(job, place, lane, active, z);
     } else if (active) {
 #pragma unroll
       for (int c = 0; c < Shape::kChunks; ++c) {
-        const int64_t e = start + (c * kLanes + lane) * kVector;
+        const int e = place.start + (c * kLanes + lane) * kVector;
         if (job.to_aligned) {
           StoreAligned<T, kVector>(job, place, e, z + c * kVector);
         } else {
@@ -155,7 +158,7 @@ __global__ void __launch_bounds__(kThreads) RowsKernel(HadamardJob job) {
 template <typename T>
 HadamardLaunch Launches(int log2) {
 #define ROWS(k) \
-  { RowsKernel<T, k>, kThreads, RowShape<T, k>::kRows, 0 }
+  { RowsKernel<T, k>, kThreads, RowShape<T, k>::kRows, true, true, 0 }
   constexpr HadamardLaunch kLaunches[kMaxRowLog2] = {ROWS(1), ROWS(2), ROWS(3), ROWS(4), ROWS(5),
                                                      ROWS(6), ROWS(7), ROWS(8), ROWS(9)};
 #undef ROWS

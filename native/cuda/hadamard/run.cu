@@ -6,9 +6,10 @@
 namespace sylvester::cuda {
 namespace {
 
-constexpr int kMaxTransformLog2 = 13;          // network of the lowest stages of long rows
-constexpr int64_t kWorkspaceFloats = 1 << 24;  // of a long plan: 64 MB are out of the second-level cache anyway
-constexpr int64_t kBlocksPerMultiprocessor = 32;
+constexpr int kLowLog2 = 13;                      // network of the lowest stages of long rows
+constexpr int64_t kWorkspaceFloats = 1 << 24;     // of a long plan: 64 MB are out of the second-level cache anyway
+constexpr int64_t kBlocksPerMultiprocessor = 32;  // of kernels that loop
+constexpr int64_t kMaxGrid = 0x7fffffff;          // blocks of a launch
 
 bool IsPowerOfTwo(int64_t n) { return (n & (n - 1)) == 0; }
 
@@ -69,19 +70,20 @@ HadamardJob MakeJob(const syl_cuda_hadamard& plan, bool transposed, const void* 
                 : job.store_gather == nullptr && IsAligned(to, job.to_stride, job.to_type == SYL_F32 ? 4 : 2, 16);
   job.first = first;
   job.count = count;
-  job.middle = o.count[1];
-  job.inner = o.count[2];
+  job.middle = Divisor::Of(o.count[1]);
+  job.inner = Divisor::Of(o.count[2]);
   int64_t from_even, to_even;
   if (IsEven(plan.plan, job.from_stride, &from_even) && IsEven(plan.plan, job.to_stride, &to_even)) {
     job.from_stride[0] = from_even;
     job.to_stride[0] = to_even;
-    job.middle = job.inner = 1;
+    job.middle = job.inner = Divisor::Of(1);
   }
-  job.n = o.n;
-  job.network = plan.plan.butterflies;
+  job.n = static_cast<int32_t>(o.n);
+  job.network = static_cast<int32_t>(plan.plan.butterflies);
+  job.pieces = Divisor::Of(std::max(o.n / job.network, int64_t{1}));
   job.signs = plan.signs;
-  job.sign_period = o.count[2];
-  job.sign_rows = o.sign_rows;
+  job.sign_period = Divisor::Of(o.count[2]);
+  job.sign_rows = Divisor::Of(std::max(o.sign_rows, int64_t{1}));
   job.sign_words = plan.plan.sign_words;
   job.rounds = o.rounds;
   job.scale = static_cast<float>(o.scale);
@@ -90,8 +92,8 @@ HadamardJob MakeJob(const syl_cuda_hadamard& plan, bool transposed, const void* 
   job.log2_butterflies = plan.plan.log2_butterflies;
   job.base_signs = transposed ? plan.base_signs_transposed : plan.base_signs;
   job.quantizer = o.quantizer;
-  job.group = o.group;
-  job.groups = plan.plan.groups;
+  job.group = static_cast<int32_t>(o.group);
+  job.groups = static_cast<int32_t>(plan.plan.groups);
   job.group_map = plan.group_map;
   job.members = plan.members;
   job.scales = scales;
@@ -99,11 +101,11 @@ HadamardJob MakeJob(const syl_cuda_hadamard& plan, bool transposed, const void* 
   return job;
 }
 
-// The grid covers the rows or, when they are many, loops over them.
 cudaError_t LaunchJob(const syl_cuda_hadamard& plan, const HadamardLaunch& launch, const HadamardJob& job, int64_t rows,
                       cudaStream_t stream) {
   const int64_t blocks = (rows + launch.rows - 1) / launch.rows;
-  const auto grid = static_cast<unsigned>(std::min(blocks, plan.multiprocessors * kBlocksPerMultiprocessor));
+  const int64_t most = plan.multiprocessors * kBlocksPerMultiprocessor;
+  const auto grid = static_cast<unsigned>(launch.loops ? std::min(blocks, most) : blocks);
   return Launch(launch.kernel, dim3(grid), dim3(static_cast<unsigned>(launch.threads)),
                 static_cast<size_t>(launch.shared_bytes), stream, job);
 }
@@ -111,7 +113,7 @@ cudaError_t LaunchJob(const syl_cuda_hadamard& plan, const HadamardLaunch& launc
 // The stages below low_log2 of a round, in place on rows of floats.
 cudaError_t LaunchLowStages(const syl_cuda_hadamard& plan, const HadamardJob& job, int round, float* rows,
                             cudaStream_t stream) {
-  const int64_t network = int64_t{1} << plan.low_log2;
+  const int32_t network = 1 << plan.low_log2;
   const bool windowed = job.family == SYL_HADAMARD_OVERLAPPED;
   const int number = job.transposed ? job.rounds + 1 - round : round;
   HadamardJob low = {};
@@ -124,7 +126,8 @@ cudaError_t LaunchLowStages(const syl_cuda_hadamard& plan, const HadamardJob& jo
   low.from_type = low.to_type = SYL_F32;
   low.from_aligned = low.to_aligned = IsAligned(low.to, low.to_stride, sizeof(float), 16);
   low.count = job.count;
-  low.middle = low.inner = 1;
+  low.middle = low.inner = low.sign_period = low.sign_rows = Divisor::Of(1);
+  low.pieces = Divisor::Of(low.n / network);
   low.rounds = 1;
   low.scale = 1;
   return LaunchJob(plan, plan.low_launch, low, low.count * (low.n / network), stream);
@@ -170,7 +173,7 @@ void ChooseHadamardKernels(int64_t shared_limit, syl_cuda_hadamard* plan) {
   if (plan->launch.shared_bytes <= shared_limit) return;
   plan->launch = {};
   if (o.family != SYL_HADAMARD_REGULAR && log2 > kMaxRowLog2) {
-    plan->low_log2 = std::min(log2, kMaxTransformLog2);
+    plan->low_log2 = std::min(log2, kLowLog2);
     plan->low_launch = HadamardBlockLaunch(SYL_F32, plan->low_log2);
   }
 }
@@ -182,17 +185,17 @@ int64_t HadamardWorkspaceRows(const syl_cuda_hadamard& plan, int64_t count) {
 
 cudaError_t EnqueueHadamard(const syl_cuda_hadamard& plan, bool transposed, const void* from, void* to, float* scales,
                             float* zeros, int64_t first, int64_t count, float* workspace, cudaStream_t stream) {
-  if (count == 0) return cudaSuccess;
   HadamardJob job = MakeJob(plan, transposed, from, to, scales, zeros, first, count);
-  if (plan.launch.kernel != nullptr) {
-    const bool networks = plan.launch.kernel != HadamardTransformLaunch(job.n, job.base).kernel;
-    return LaunchJob(plan, plan.launch, job, networks ? count * (job.n / job.network) : count, stream);
-  }
-  const int64_t rows = HadamardWorkspaceRows(plan, count);
-  for (int64_t done = 0; done < count; done += rows) {
+  const bool in_steps = plan.launch.kernel == nullptr;
+  const int64_t pieces = plan.launch.networks ? job.pieces.value : 1;
+  const int64_t most = in_steps ? HadamardWorkspaceRows(plan, count) : kMaxGrid / pieces;
+  for (int64_t done = 0; done < count; done += most) {
     job.first = first + done;
-    job.count = std::min(rows, count - done);
-    if (const cudaError_t error = LaunchSteps(plan, job, workspace, stream)) return error;
+    job.count = std::min(most, count - done);
+    if (const cudaError_t error = in_steps ? LaunchSteps(plan, job, workspace, stream)
+                                           : LaunchJob(plan, plan.launch, job, job.count * pieces, stream)) {
+      return error;
+    }
   }
   return cudaSuccess;
 }

@@ -16,26 +16,26 @@ constexpr int kBaseScratch = 4096;  // floats: columns of a base at a time
 struct SharedRow {
   SharedPtr<float> data;
   // Distances that are powers of two would meet in one bank.
-  __device__ static int64_t Slot(int64_t e) { return e ^ (e >> 5 & 31); }
-  __device__ float operator[](int64_t e) const { return data[Slot(e)]; }
-  __device__ void Set(int64_t e, float value) const { data[Slot(e)] = value; }
+  __device__ static int Slot(int e) { return e ^ (e >> 5 & 31); }
+  __device__ float operator[](int e) const { return data[Slot(e)]; }
+  __device__ void Set(int e, float value) const { data[Slot(e)] = value; }
 };
 
 struct GlobalRow {
   float* data;
-  __device__ float operator[](int64_t e) const { return data[e]; }
-  __device__ void Set(int64_t e, float value) const { data[e] = value; }
+  __device__ float operator[](int e) const { return data[e]; }
+  __device__ void Set(int e, float value) const { data[e] = value; }
 };
 
 // The share of a thread in a step.
 struct Workers {
-  int64_t worker, workers;  // threads
-  int64_t block, blocks;
+  int worker, workers;  // threads
+  int block, blocks;
 };
 
 // The elements that a round transforms.
 struct Window {
-  int64_t start, length;
+  int start, length;
 };
 
 __device__ Window WindowOf(const HadamardJob& job, int round) {
@@ -47,7 +47,7 @@ __device__ Window WindowOf(const HadamardJob& job, int round) {
 template <typename Row>
 __device__ void Load(const HadamardJob& job, const HadamardPlace& place, const Row& row, const Workers& w) {
   const uint32_t* signs = SignsAfter(job, place, 0);
-  for (int64_t e = w.worker; e < job.n; e += w.workers) {
+  for (int e = w.worker; e < job.n; e += w.workers) {
     float z;
     switch (job.from_type) {
       case SYL_F16: z = LoadElement<__half>(job, place, e); break;
@@ -63,18 +63,18 @@ template <int kStages, bool kRegular, typename Row>
 __device__ void Stages(const HadamardJob& job, const Row& row, int round, int bit, const Workers& w) {
   constexpr int kValues = 1 << kStages;
   const Window window = WindowOf(job, round);
-  for (int64_t i = w.worker; i < window.length / kValues; i += w.workers) {
-    const int64_t low = i & ((int64_t{1} << bit) - 1), first = window.start + low + ((i >> bit) << (bit + kStages));
+  for (int i = w.worker; i < window.length >> kStages; i += w.workers) {
+    const int low = i & ((1 << bit) - 1), first = window.start + low + ((i >> bit) << (bit + kStages));
     float z[kValues];
 #pragma unroll
-    for (int j = 0; j < kValues; ++j) z[j] = row[first + (int64_t{j} << bit)];
+    for (int j = 0; j < kValues; ++j) z[j] = row[first + (j << bit)];
     if constexpr (kRegular) {
       RegularDigits(z);
     } else {
       Butterflies<1, kValues>(z);
     }
 #pragma unroll
-    for (int j = 0; j < kValues; ++j) row.Set(first + (int64_t{j} << bit), z[j]);
+    for (int j = 0; j < kValues; ++j) row.Set(first + (j << bit), z[j]);
   }
 }
 
@@ -110,27 +110,29 @@ __device__ void BaseOutputs(const HadamardJob& job, SharedPtr<float> z, int stri
 // Whole blocks call it. scratch: kBaseScratch floats.
 template <typename Row>
 __device__ void Base(const HadamardJob& job, const Row& row, SharedPtr<float> scratch, const Workers& w) {
-  const int64_t columns = int64_t{1} << job.log2_butterflies;
-  int chunk = 1;
-  while (2 * chunk <= columns && 2 * chunk * job.base <= kBaseScratch) chunk *= 2;
-  const int thread = static_cast<int>(threadIdx.x), threads = static_cast<int>(blockDim.x);
-  for (int64_t first = w.block * chunk; first < columns; first += w.blocks * chunk) {
-    for (int i = thread; i < chunk * job.base; i += threads) {
-      scratch[i] = row[i / chunk * columns + first + i % chunk];
+  const int columns = 1 << job.log2_butterflies;
+  int log2_chunk = 0;
+  while (log2_chunk < job.log2_butterflies && job.base << (log2_chunk + 1) <= kBaseScratch) ++log2_chunk;
+  const int thread = static_cast<int>(threadIdx.x), threads = static_cast<int>(blockDim.x), chunk = 1 << log2_chunk;
+  for (int first = w.block << log2_chunk; first < columns; first += w.blocks << log2_chunk) {
+    for (int i = thread; i < job.base << log2_chunk; i += threads) {
+      scratch[i] = row[((i >> log2_chunk) << job.log2_butterflies) + first + (i & (chunk - 1))];
     }
     __syncthreads();
-    for (int i = thread; i < chunk * (job.base / 4); i += threads) {
-      const int column = i % chunk, quad = i / chunk;
+    for (int i = thread; i < (job.base / 4) << log2_chunk; i += threads) {
+      const int column = i & (chunk - 1), quad = i >> log2_chunk;
       float out[4] = {};
       BaseOutputs(job, scratch + column, chunk, quad, out);
 #pragma unroll
-      for (int o = 0; o < 4; ++o) row.Set((4 * quad + o) * columns + first + column, out[o]);
+      for (int o = 0; o < 4; ++o) {
+        row.Set(((4 * quad + o) << job.log2_butterflies) + first + column, out[o]);
+      }
     }
     __syncthreads();
   }
 }
 
-__device__ float Scaled(const HadamardJob& job, const Window& window, int64_t e, float z, const uint32_t* signs) {
+__device__ float Scaled(const HadamardJob& job, const Window& window, int e, float z, const uint32_t* signs) {
   if (e - window.start >= 0 && e - window.start < window.length) z *= job.scale;
   FlipAll<1>(&z, signs, e);
   return z;
@@ -140,14 +142,14 @@ template <typename Row>
 __device__ void Scale(const HadamardJob& job, const HadamardPlace& place, const Row& row, int round, const Workers& w) {
   const Window window = WindowOf(job, round);
   const uint32_t* signs = SignsAfter(job, place, round);
-  for (int64_t e = w.worker; e < job.n; e += w.workers) row.Set(e, Scaled(job, window, e, row[e], signs));
+  for (int e = w.worker; e < job.n; e += w.workers) row.Set(e, Scaled(job, window, e, row[e], signs));
 }
 
 template <typename T, typename Row>
 __device__ void StoreAs(const HadamardJob& job, const HadamardPlace& place, const Row& row, const Workers& w) {
   const Window window = WindowOf(job, job.rounds);
   const uint32_t* signs = SignsAfter(job, place, job.rounds);
-  for (int64_t e = w.worker; e < job.n; e += w.workers) {
+  for (int e = w.worker; e < job.n; e += w.workers) {
     StoreElement<T>(job, place, e, Scaled(job, window, e, row[e], signs));
   }
   StoreUnnamed<T>(job, place, w.worker, w.workers);
@@ -163,12 +165,12 @@ __device__ void Store(const HadamardJob& job, const HadamardPlace& place, const 
   }
 }
 
-__global__ void __launch_bounds__(kMaxThreads) TransformKernel(HadamardJob job) {
-  const int64_t slots = (job.n + 31) / 32 * 32;
-  const SharedRow row = {DynamicShared<float>(0, slots)};
-  const SharedPtr<float> scratch =
-      DynamicShared<float>(slots * sizeof(float), job.base == 1 ? 0 : static_cast<size_t>(kBaseScratch));
-  const Workers w = {threadIdx.x, blockDim.x, 0, 1};
+__global__ void __launch_bounds__(kMaxThreads, 1) TransformKernel(HadamardJob job) {
+  const int slots = (job.n + 31) / 32 * 32;
+  const SharedRow row = {DynamicShared<float>(0, static_cast<size_t>(slots))};
+  const SharedPtr<float> scratch = DynamicShared<float>(static_cast<size_t>(slots) * sizeof(float),
+                                                        job.base == 1 ? 0 : static_cast<size_t>(kBaseScratch));
+  const Workers w = {static_cast<int>(threadIdx.x), static_cast<int>(blockDim.x), 0, 1};
   const bool quantized = job.quantizer != SYL_HADAMARD_NO_QUANTIZER;
   for (int64_t t = blockIdx.x; t < job.count; t += gridDim.x) {
     const HadamardPlace place = Locate(job, job.first + t);
@@ -186,9 +188,9 @@ __global__ void __launch_bounds__(kMaxThreads) TransformKernel(HadamardJob job) 
       }
     }
     if (quantized) {
-      StoreQuantizations(job, place, row, 0, job.n, 0, 1);
+      StoreQuantizations(job, place, row, job.n, 0, 1);
       __syncthreads();
-      StoreCodes(job, place, row, 0, job.n, w.worker, w.workers);
+      StoreCodes(job, place, row, job.n, w.worker, w.workers);
     } else {
       Store(job, place, row, w);
     }
@@ -200,8 +202,9 @@ __global__ void __launch_bounds__(kMaxThreads) TransformKernel(HadamardJob job) 
 __global__ void __launch_bounds__(kMaxThreads)
     StepKernel(HadamardJob job, HadamardStepArguments arguments, float* rows) {
   __shared__ float scratch[kBaseScratch];
-  const Workers w = {int64_t{blockIdx.x} * blockDim.x + threadIdx.x, int64_t{gridDim.x} * blockDim.x, blockIdx.x,
-                     gridDim.x};
+  const int block = static_cast<int>(blockIdx.x), blocks = static_cast<int>(gridDim.x);
+  const int threads = static_cast<int>(blockDim.x);
+  const Workers w = {block * threads + static_cast<int>(threadIdx.x), blocks * threads, block, blocks};
   for (int64_t t = blockIdx.y; t < job.count; t += gridDim.y) {
     const HadamardPlace place = Locate(job, job.first + t);
     const GlobalRow row = {rows + t * job.n};
@@ -211,8 +214,8 @@ __global__ void __launch_bounds__(kMaxThreads)
       case HadamardStep::kBase: Base(job, row, StaticShared(scratch), w); break;
       case HadamardStep::kScale: Scale(job, place, row, arguments.round, w); break;
       case HadamardStep::kStore: Store(job, place, row, w); break;
-      case HadamardStep::kQuantize: StoreQuantizations(job, place, row, 0, job.n, w.block, w.blocks); break;
-      case HadamardStep::kCode: StoreCodes(job, place, row, 0, job.n, w.worker, w.workers); break;
+      case HadamardStep::kQuantize: StoreQuantizations(job, place, row, job.n, w.block, w.blocks); break;
+      case HadamardStep::kCode: StoreCodes(job, place, row, job.n, w.worker, w.workers); break;
     }
   }
 }
@@ -223,12 +226,12 @@ HadamardLaunch HadamardTransformLaunch(int64_t n, int32_t base) {
   int threads = 32;
   while (threads < kMaxThreads && threads * 8 < n) threads *= 2;
   const int64_t slots = (n + 31) / 32 * 32 + (base == 1 ? 0 : kBaseScratch);
-  return {TransformKernel, threads, 1, slots * static_cast<int64_t>(sizeof(float))};
+  return {TransformKernel, threads, 1, false, true, slots * static_cast<int64_t>(sizeof(float))};
 }
 
 cudaError_t LaunchHadamardStep(const HadamardJob& job, const HadamardStepArguments& arguments, float* rows, int blocks,
                                cudaStream_t stream) {
-  const int64_t most = (job.n + kMaxThreads - 1) / kMaxThreads;
+  const int64_t most = (int64_t{job.n} + kMaxThreads - 1) / kMaxThreads;
   const auto y = static_cast<unsigned>(job.count < 65535 ? job.count : 65535);
   const int64_t x = blocks / y < 1 ? 1 : blocks / y;
   return Launch(StepKernel, dim3(static_cast<unsigned>(x < most ? x : most), y), dim3(kMaxThreads), 0, stream, job,

@@ -15,25 +15,25 @@ const CudaLibrary& EmulatedLibrary() {
 }
 
 const CudaLibrary* BuiltLibrary() {
-  static const CudaLibrary* const library = []() -> const CudaLibrary* {
-    const char* path = std::getenv("SYLVESTER_CUDA_LIBRARY");
-    if (path == nullptr || *path == '\0') return nullptr;
-    void* const handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+#ifdef SYLVESTER_CUDA_LIBRARY
+  static const CudaLibrary library = [] {
+    void* const handle = dlopen(SYLVESTER_CUDA_LIBRARY, RTLD_NOW | RTLD_LOCAL);
     const auto symbol = [&](const char* name) {
       void* const found = handle == nullptr ? nullptr : dlsym(handle, name);
       if (found == nullptr) {
-        std::fprintf(stderr, "SYLVESTER_CUDA_LIBRARY: %s\n", dlerror());
+        std::fprintf(stderr, "%s\n", dlerror());
         std::exit(1);
       }
       return found;
     };
-    static CudaLibrary loaded;
-#define SYLVESTER_LOADED(name) loaded.name = reinterpret_cast<decltype(&syl_cuda_##name)>(symbol("syl_cuda_" #name));
-    SYLVESTER_CUDA_FUNCTIONS(SYLVESTER_LOADED)
+#define SYLVESTER_LOADED(name) reinterpret_cast<decltype(&syl_cuda_##name)>(symbol("syl_cuda_" #name)),
+    return CudaLibrary{SYLVESTER_CUDA_FUNCTIONS(SYLVESTER_LOADED)};
 #undef SYLVESTER_LOADED
-    return &loaded;
   }();
-  return library;
+  return &library;
+#else
+  return nullptr;
+#endif
 }
 
 std::vector<CudaRun> CudaRuns() {

@@ -1,5 +1,5 @@
-// The libraries with the functions of sylvester/cuda.h: the emulated one, linked into this program, and, where the
-// environment names it (SYLVESTER_CUDA_LIBRARY), the one built by nvcc.
+// The libraries with the functions of sylvester/cuda.h: the emulated one, linked into this program, and, in a build
+// with nvcc (SYLVESTER_CUDA_LIBRARY), the other one.
 #ifndef SYLVESTER_TESTS_NATIVE_CUDA_HADAMARD_LIBRARY_H_
 #define SYLVESTER_TESTS_NATIVE_CUDA_HADAMARD_LIBRARY_H_
 
@@ -43,7 +43,7 @@ struct CudaLibrary {
 };
 
 const CudaLibrary& EmulatedLibrary();
-// NULL when the environment names none. Ends the program when it names one that cannot be loaded.
+// NULL in a build without nvcc. Ends the program when there is one that cannot be loaded.
 const CudaLibrary* BuiltLibrary();
 
 // A library and, emulated, how its kernels run.
