@@ -1,22 +1,21 @@
 package dev.sylvester.cuda;
 
-import static dev.sylvester.kernels.TestData.assertRefused;
-import static java.lang.foreign.ValueLayout.JAVA_FLOAT_UNALIGNED;
-import static java.lang.foreign.ValueLayout.JAVA_SHORT_UNALIGNED;
+import static dev.sylvester.cuda.Elements.assertSame;
+import static dev.sylvester.cuda.Elements.random;
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
 
+import dev.sylvester.kernels.Chance;
 import dev.sylvester.kernels.DType;
 import dev.sylvester.kernels.Hadamard;
 import dev.sylvester.kernels.HadamardLayout;
 import dev.sylvester.kernels.HadamardOptions;
 import dev.sylvester.kernels.HadamardOptions.Quantizer;
 import dev.sylvester.kernels.HadamardOptions.Table;
-import dev.sylvester.kernels.Status;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
 import java.util.Random;
 import java.util.concurrent.ExecutorService;
@@ -24,6 +23,10 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
+import net.jqwik.api.EdgeCasesMode;
+import net.jqwik.api.ForAll;
+import net.jqwik.api.Property;
+import net.jqwik.api.ShrinkingMode;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
@@ -83,33 +86,84 @@ class CudaHadamardTest {
 
   /** Distinct indices below length in no order, and some -1. */
   private static int[] gather(int n, int length) {
-    int[] indices = new int[n];
-    for (int i = 0; i < n; i++) {
-      indices[i] = i % 9 == 4 ? -1 : (i * 37 + 5) % length;
-    }
-    return indices;
+    List<Integer> indices = new ArrayList<>(IntStream.range(0, length).boxed().toList());
+    Collections.shuffle(indices, new Random(n));
+    return IntStream.range(0, n).map(i -> i % 9 == 4 ? -1 : indices.get(i)).toArray();
   }
 
   @ParameterizedTest(name = "{0}")
   @MethodSource("plans")
   void bitsOfTheProcessor(String name, HadamardOptions options) {
-    HadamardLayout layout = options.layout();
-    byte[] x = random(options.xType(), layout.xBytes(), layout.transforms(), 42);
-    assertSame(
-        options.yType(),
-        onDevice(options, false, x, layout.yBytes()),
-        onProcessor(options, false, x, layout.yBytes()));
+    assertBitsOfTheProcessor(options, false, 42);
   }
 
   @ParameterizedTest(name = "{0}")
   @MethodSource("plans")
   void bitsOfTheProcessorTransposed(String name, HadamardOptions options) {
+    assertBitsOfTheProcessor(options, true, 43);
+  }
+
+  @Property(tries = 300, seed = "1", edgeCases = EdgeCasesMode.NONE, shrinking = ShrinkingMode.OFF)
+  void bitsOfTheProcessorWhateverThePlan(@ForAll long seed) {
+    Chance chance = new Chance(seed);
+    HadamardOptions options = anyOptions(chance);
+    if (options.quantizer() == null) {
+      assertBitsOfTheProcessor(options, chance.coin(), seed);
+    } else {
+      assertCodesOfTheProcessor(options, seed);
+    }
+  }
+
+  /** Not too large, and all of it allowed. */
+  private static HadamardOptions anyOptions(Chance chance) {
+    int base = chance.any(1, 1, 1, 12, 20, 28, 36, 60);
+    int n = base << chance.between(base == 1 ? 3 : 2, base == 1 ? 11 : 5);
+    HadamardOptions options =
+        Hadamard.of(n)
+            .base(base)
+            .type(chance.any(DType.F32, DType.F16, DType.BF16), chance.any(DType.F32, DType.BF16))
+            .transforms(chance.between(1, 3), chance.between(1, 3), chance.between(1, 3))
+            .rounds((int) chance.between(1, 3));
+    if (base == 1) {
+      options =
+          switch ((int) chance.between(0, 3)) {
+            case 0 -> options.blocks(4);
+            case 1 -> options.overlapped();
+            default -> options;
+          };
+    }
+    if (chance.coin()) {
+      options = options.signs(chance.between(0, 1000));
+    }
+    int length = n;
+    if (chance.coin()) {
+      length = n + (int) chance.between(0, 37);
+      options = options.gather(gather(n, length), length);
+    }
+    if (chance.coin()) {
+      long row = length + chance.between(0, 9);
+      options = options.xStrides(9 * row, 3 * row, row, 1);
+    }
+    if (chance.coin()) {
+      Quantizer quantizer = chance.any(Quantizer.values());
+      return options.quantizer(quantizer, n / chance.any(1, 2));
+    }
+    long row = n + chance.between(0, 9);
+    return chance.coin() ? options.yStrides(9 * row, 3 * row, row, 1) : options;
+  }
+
+  private static void assertBitsOfTheProcessor(
+      HadamardOptions options, boolean transposed, long seed) {
     HadamardLayout layout = options.layout();
-    byte[] y = random(options.yType(), layout.yBytes(), layout.transforms(), 43);
+    DType from = transposed ? options.yType() : options.xType();
+    DType to = transposed ? options.xType() : options.yType();
+    long bytes = transposed ? layout.xBytes() : layout.yBytes();
+    byte[] input =
+        random(from, transposed ? layout.yBytes() : layout.xBytes(), layout.transforms(), seed);
     assertSame(
-        options.xType(),
-        onDevice(options, true, y, layout.xBytes()),
-        onProcessor(options, true, y, layout.xBytes()));
+        to,
+        onDevice(options, transposed, input, bytes),
+        onProcessor(options, transposed, input, bytes));
   }
 
   private static byte[] onDevice(
@@ -151,8 +205,12 @@ class CudaHadamardTest {
   @ParameterizedTest(name = "{0}")
   @MethodSource("quantizers")
   void codesOfTheProcessor(String name, HadamardOptions options) {
+    assertCodesOfTheProcessor(options, 44);
+  }
+
+  private static void assertCodesOfTheProcessor(HadamardOptions options, long seed) {
     HadamardLayout layout = options.layout();
-    byte[] x = random(options.xType(), layout.xBytes(), layout.transforms(), 44);
+    byte[] x = random(options.xType(), layout.xBytes(), layout.transforms(), seed);
     long all = layout.transforms();
     long scaleBytes = 4 * layout.scales();
     boolean zeros = options.quantizer().hasZeros();
@@ -250,140 +308,7 @@ class CudaHadamardTest {
     }
   }
 
-  // ---- Refusals
-
-  @Test
-  void smallMemoryIsRefused() {
-    try (CudaHadamard plan = CudaHadamard.of(Hadamard.of(64).rows(3), DEVICE);
-        DeviceMemory enough = DeviceMemory.allocate(DEVICE, 768);
-        DeviceMemory small = DeviceMemory.allocate(DEVICE, 767)) {
-      assertRefused(
-          Status.BAD_SHAPE,
-          "CudaHadamard.apply: x has 767 bytes, needed are 768",
-          () -> plan.apply(small, enough, null));
-      assertRefused(
-          Status.BAD_SHAPE,
-          "CudaHadamard.apply: y has 767 bytes",
-          () -> plan.apply(enough, small, null));
-      assertRefused(
-          Status.BAD_SHAPE,
-          "CudaHadamard.applyTransposed: y has 767 bytes",
-          () -> plan.applyTransposed(small, enough, null));
-      assertRefused(
-          Status.BAD_SHAPE,
-          "CudaHadamard.applyTransposed: x has 767 bytes",
-          () -> plan.applyTransposed(enough, small, null));
-      plan.apply(small, small, 0, 2, null, null);
-    }
-  }
-
-  @Test
-  void smallOrMissingScalesAreRefused() {
-    HadamardOptions options = Hadamard.of(64).rows(3).quantizer(Quantizer.U4, 32);
-    try (CudaHadamard plan = CudaHadamard.of(options, DEVICE);
-        DeviceMemory x = DeviceMemory.allocate(DEVICE, 768);
-        DeviceMemory codes = DeviceMemory.allocate(DEVICE, 96);
-        DeviceMemory scales = DeviceMemory.allocate(DEVICE, 24);
-        DeviceMemory zeros = DeviceMemory.allocate(DEVICE, 24);
-        DeviceMemory small = DeviceMemory.allocate(DEVICE, 23)) {
-      plan.quantize(x, codes, scales, zeros, 0, 3, null, null);
-      assertRefused(
-          Status.BAD_SHAPE,
-          "CudaHadamard.quantize: scales has 23 bytes, needed are 24",
-          () -> plan.quantize(x, codes, small, zeros, 0, 3, null, null));
-      assertRefused(
-          Status.BAD_SHAPE,
-          "CudaHadamard.quantize: zeros has 23 bytes",
-          () -> plan.quantize(x, codes, scales, small, 0, 3, null, null));
-      assertRefused(
-          Status.BAD_SHAPE,
-          "CudaHadamard.quantize: codes has 23 bytes",
-          () -> plan.quantize(x, small, scales, zeros, 0, 3, null, null));
-      assertRefused(
-          Status.NULL_ARGUMENT,
-          "CudaHadamard.quantize: scales is null",
-          () -> plan.quantize(x, codes, null, zeros, 0, 3, null, null));
-      assertRefused(
-          Status.NULL_ARGUMENT,
-          "zeros",
-          () -> plan.quantize(x, codes, scales, null, 0, 3, null, null));
-      assertRefused(
-          Status.OVERLAP,
-          "syl_cuda_hadamard_run",
-          () -> plan.quantize(x, codes, x.slice(0, 24), zeros, 0, 3, null, null));
-      assertRefused(
-          Status.UNSUPPORTED,
-          "CudaHadamard.apply: plan has the quantizer U4, call quantize",
-          () -> plan.apply(x, x, null));
-      assertRefused(
-          Status.UNSUPPORTED,
-          "syl_cuda_hadamard_run_transposed",
-          () -> plan.applyTransposed(x, x, null));
-    }
-  }
-
-  @Test
-  void wrongArgumentsAreRefused() {
-    CudaDevice other = new CudaDevice(1, "another", true, 9, 0, 1, 1);
-    CudaHadamard plan = CudaHadamard.of(Hadamard.of(64).rows(2), DEVICE);
-    try (DeviceMemory x = DeviceMemory.allocate(DEVICE, 1024)) {
-      assertRefused(
-          Status.NULL_ARGUMENT, "CudaHadamard.apply: x is null", () -> plan.apply(null, x, null));
-      assertRefused(Status.BAD_VALUE, "first is -1", () -> plan.apply(x, x, -1, 1, null, null));
-      assertRefused(Status.BAD_VALUE, "count is 2", () -> plan.apply(x, x, 1, 2, null, null));
-      assertRefused(Status.BAD_VALUE, "count is -1", () -> plan.apply(x, x, 0, -1, null, null));
-      assertRefused(
-          Status.OVERLAP,
-          "syl_cuda_hadamard_run",
-          () -> plan.apply(x.slice(0, 512), x.slice(4, 512), null));
-      assertRefused(
-          Status.UNSUPPORTED,
-          "CudaHadamard.quantize: plan has no quantizer, call apply",
-          () -> plan.quantize(x, x, x, x, 0, 1, null, null));
-      DeviceMemory far = DeviceMemory.foreign(other, x.segment().asSlice(0, 0));
-      assertRefused(
-          Status.BAD_VALUE,
-          "CudaHadamard.apply: y is on device 1, not 0",
-          () -> plan.apply(x, far, null));
-      CudaStream stream = CudaStream.foreign(other, MemorySegment.NULL);
-      assertRefused(
-          Status.BAD_VALUE,
-          "CudaHadamard.apply: stream is on device 1, the plan on 0",
-          () -> plan.apply(x, x, stream));
-      plan.close();
-      plan.close();
-      assertThatIllegalStateException()
-          .isThrownBy(() -> plan.apply(x, x, null))
-          .withMessage("CudaHadamard is closed");
-      assertThatIllegalStateException().isThrownBy(() -> plan.workspaceBytes(1));
-    }
-  }
-
-  @Test
-  void smallWorkspaceIsRefused() {
-    try (CudaHadamard plan = CudaHadamard.of(Hadamard.of(1 << 17), DEVICE);
-        DeviceMemory x = DeviceMemory.allocate(DEVICE, 1 << 19)) {
-      assertThat(plan.workspaceBytes(1)).as("this plan needs a workspace").isPositive();
-      assertRefused(Status.NULL_ARGUMENT, "workspace", () -> plan.apply(x, x, null));
-      try (DeviceMemory small = DeviceMemory.allocate(DEVICE, plan.workspaceBytes(1) - 1)) {
-        assertRefused(Status.WORKSPACE, "workspace", () -> plan.apply(x, x, 0, 1, small, null));
-      }
-    }
-  }
-
-  @Test
-  void impossiblePlansAreRefused() {
-    assertRefused(
-        Status.UNSUPPORTED,
-        "syl_cuda_hadamard_new",
-        () -> CudaHadamard.of(Hadamard.of(64).type(DType.F64), DEVICE));
-    assertRefused(Status.BAD_SHAPE, "n", () -> CudaHadamard.of(Hadamard.of(100), DEVICE));
-    assertRefused(Status.NULL_ARGUMENT, "options is null", () -> CudaHadamard.of(null, DEVICE));
-    assertRefused(
-        Status.NULL_ARGUMENT, "device is null", () -> CudaHadamard.of(Hadamard.of(64), null));
-  }
-
-  // ---- Data
+  // ---- Both ways
 
   private static DeviceMemory workspace(CudaHadamard plan) {
     long bytes = plan.workspaceBytes(plan.layout().transforms());
@@ -392,64 +317,5 @@ class CudaHadamardTest {
 
   private static MemorySegment copy(byte[] bytes, Arena arena) {
     return arena.allocate(bytes.length).copyFrom(MemorySegment.ofArray(bytes));
-  }
-
-  /** Gaussian values; where that leaves a transform of numbers, also a NaN and an infinity. */
-  private static byte[] random(DType type, long bytes, long transforms, long seed) {
-    Random random = new Random(seed);
-    byte[] elements = new byte[Math.toIntExact(bytes)];
-    for (int i = 0; i < bytes / type.blockBytes(); i++) {
-      set(type, elements, i, (float) random.nextGaussian());
-    }
-    if (transforms > 2) {
-      set(type, elements, 1, Float.NaN);
-      set(type, elements, (int) (bytes / type.blockBytes() * 3 / 7), Float.POSITIVE_INFINITY);
-    }
-    return elements;
-  }
-
-  private static void set(DType type, byte[] elements, int i, float value) {
-    MemorySegment segment = MemorySegment.ofArray(elements);
-    long at = (long) i * type.blockBytes();
-    switch (type) {
-      case F32 -> segment.set(JAVA_FLOAT_UNALIGNED, at, value);
-      case F16 -> segment.set(JAVA_SHORT_UNALIGNED, at, Float.floatToFloat16(value));
-      case BF16 ->
-          segment.set(JAVA_SHORT_UNALIGNED, at, (short) (Float.floatToRawIntBits(value) >>> 16));
-      default -> throw new IllegalArgumentException(type.toString());
-    }
-  }
-
-  private static float get(DType type, byte[] elements, int i) {
-    MemorySegment segment = MemorySegment.ofArray(elements);
-    long at = (long) i * type.blockBytes();
-    return switch (type) {
-      case F32 -> segment.get(JAVA_FLOAT_UNALIGNED, at);
-      case F16 -> Float.float16ToFloat(segment.get(JAVA_SHORT_UNALIGNED, at));
-      case BF16 -> Float.intBitsToFloat(segment.get(JAVA_SHORT_UNALIGNED, at) << 16);
-      default -> throw new IllegalArgumentException(type.toString());
-    };
-  }
-
-  /** Bits are equal; of a NaN, whose sign processors choose, only that it is one. */
-  private static void assertSame(DType type, byte[] actual, byte[] expected) {
-    assertThat(actual).hasSameSizeAs(expected);
-    IntStream elements = IntStream.range(0, expected.length / type.blockBytes());
-    assertThat(elements.anyMatch(i -> Float.isFinite(get(type, expected, i))))
-        .as("there are numbers among the results")
-        .isTrue();
-    byte[] sameNaNs = actual.clone();
-    for (int i = 0; i < expected.length / type.blockBytes(); i++) {
-      if (Float.isNaN(get(type, actual, i)) && Float.isNaN(get(type, expected, i))) {
-        int at = i * type.blockBytes();
-        System.arraycopy(expected, at, sameNaNs, at, type.blockBytes());
-      }
-    }
-    assertSame("result", sameNaNs, expected);
-  }
-
-  private static void assertSame(String what, byte[] actual, byte[] expected) {
-    int at = Arrays.mismatch(actual, expected);
-    assertThat(at).as("first %s that differs, in bytes", what).isEqualTo(-1);
   }
 }
