@@ -5,6 +5,9 @@
 
 #include <cmath>
 #include <cstdint>
+#include <fstream>
+#include <sstream>
+#include <string>
 #include <vector>
 
 #include "tests/native/hadamard/run.h"
@@ -164,9 +167,8 @@ void ExpectDense(Rotation rotation) {
     ASSERT_NEAR(LoadX<double>(rotation, back, 0)[i], static_cast<double>(x[i]), bound) << rotation.Name() << " " << i;
   }
   // The transpose is the inverse.
-  Memory round_trip = forward;
   const std::vector<double> before = LoadX<double>(rotation, memory, 0);
-  round_trip = RotateTransposed(rotation, round_trip);
+  const Memory round_trip = RotateTransposed(rotation, forward);
   for (size_t i = 0; i < y.size(); ++i) {
     ASSERT_NEAR(LoadX<double>(rotation, round_trip, 0)[i], before[i], 2 * bound) << rotation.Name() << " at " << i;
   }
@@ -184,6 +186,33 @@ TEST(HadamardFamilies, AreTheirDenseMatrices) {
   for (const int64_t n : {2, 3, 96, 100, 137}) {
     for (const int32_t rounds : {1, 2, 3, 4}) ExpectDense(Overlapped(n, rounds).Signs(1, 64));
   }
+}
+
+// tests/golden/make_hadamard.py. Integers: every type is exact.
+TEST(HadamardFamilies, AreTheMatricesOfSciPy) {
+  std::ifstream file(SYLVESTER_SOURCE_DIR "/tests/golden/hadamard.txt");
+  int cases = 0;
+  for (std::string line; std::getline(file, line); ++cases) {
+    std::istringstream fields(line);
+    int32_t family = 0;
+    int64_t n = 0;
+    fields >> family >> n;
+    for (const syl_dtype type : {SYL_F32, SYL_F64}) {
+      Rotation rotation = Rotation(n, type).Family(family).Scale(1);
+      rotation.options.block = family == SYL_HADAMARD_BLOCKS ? 8 : 0;
+      Memory memory = Fill(rotation, 68);
+      std::istringstream numbers(line);
+      double number = 0;
+      numbers >> number >> number;
+      for (int64_t i = 0; i < n && numbers >> number; ++i) StoreElement(type, memory.x.data(), i, number);
+      const std::vector<double> got = LoadY<double>(rotation, Rotate(rotation, memory), 0);
+      for (const double value : got) {
+        ASSERT_TRUE(numbers >> number) << "case " << cases;
+        ASSERT_EQ(value, number) << "case " << cases;
+      }
+    }
+  }
+  EXPECT_EQ(cases, 15);
 }
 
 // Integers and scale 1: the sums of every base are exact in float, forward and back.
