@@ -4,7 +4,6 @@ import static dev.sylvester.cuda.Elements.assertSame;
 import static dev.sylvester.cuda.Elements.random;
 import static org.assertj.core.api.Assertions.assertThat;
 
-import dev.sylvester.kernels.Chance;
 import dev.sylvester.kernels.DType;
 import dev.sylvester.kernels.Hadamard;
 import dev.sylvester.kernels.HadamardLayout;
@@ -23,10 +22,6 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
-import net.jqwik.api.EdgeCasesMode;
-import net.jqwik.api.ForAll;
-import net.jqwik.api.Property;
-import net.jqwik.api.ShrinkingMode;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
@@ -85,7 +80,7 @@ class CudaHadamardTest {
   }
 
   /** Distinct indices below length in no order, and some -1. */
-  private static int[] gather(int n, int length) {
+  static int[] gather(int n, int length) {
     List<Integer> indices = new ArrayList<>(IntStream.range(0, length).boxed().toList());
     Collections.shuffle(indices, new Random(n));
     return IntStream.range(0, n).map(i -> i % 9 == 4 ? -1 : indices.get(i)).toArray();
@@ -103,57 +98,7 @@ class CudaHadamardTest {
     assertBitsOfTheProcessor(options, true, 43);
   }
 
-  @Property(tries = 300, seed = "1", edgeCases = EdgeCasesMode.NONE, shrinking = ShrinkingMode.OFF)
-  void bitsOfTheProcessorWhateverThePlan(@ForAll long seed) {
-    Chance chance = new Chance(seed);
-    HadamardOptions options = anyOptions(chance);
-    if (options.quantizer() == null) {
-      assertBitsOfTheProcessor(options, chance.coin(), seed);
-    } else {
-      assertCodesOfTheProcessor(options, seed);
-    }
-  }
-
-  /** Not too large, and all of it allowed. */
-  private static HadamardOptions anyOptions(Chance chance) {
-    int base = chance.any(1, 1, 1, 12, 20, 28, 36, 60);
-    int n = base << chance.between(base == 1 ? 3 : 2, base == 1 ? 11 : 5);
-    HadamardOptions options =
-        Hadamard.of(n)
-            .base(base)
-            .type(chance.any(DType.F32, DType.F16, DType.BF16), chance.any(DType.F32, DType.BF16))
-            .transforms(chance.between(1, 3), chance.between(1, 3), chance.between(1, 3))
-            .rounds((int) chance.between(1, 3));
-    if (base == 1) {
-      options =
-          switch ((int) chance.between(0, 3)) {
-            case 0 -> options.blocks(4);
-            case 1 -> options.overlapped();
-            default -> options;
-          };
-    }
-    if (chance.coin()) {
-      options = options.signs(chance.between(0, 1000));
-    }
-    int length = n;
-    if (chance.coin()) {
-      length = n + (int) chance.between(0, 37);
-      options = options.gather(gather(n, length), length);
-    }
-    if (chance.coin()) {
-      long row = length + chance.between(0, 9);
-      options = options.xStrides(9 * row, 3 * row, row, 1);
-    }
-    if (chance.coin()) {
-      Quantizer quantizer = chance.any(Quantizer.values());
-      return options.quantizer(quantizer, n / chance.any(1, 2));
-    }
-    long row = n + chance.between(0, 9);
-    return chance.coin() ? options.yStrides(9 * row, 3 * row, row, 1) : options;
-  }
-
-  private static void assertBitsOfTheProcessor(
-      HadamardOptions options, boolean transposed, long seed) {
+  static void assertBitsOfTheProcessor(HadamardOptions options, boolean transposed, long seed) {
     HadamardLayout layout = options.layout();
     DType from = transposed ? options.yType() : options.xType();
     DType to = transposed ? options.xType() : options.yType();
@@ -208,7 +153,7 @@ class CudaHadamardTest {
     assertCodesOfTheProcessor(options, 44);
   }
 
-  private static void assertCodesOfTheProcessor(HadamardOptions options, long seed) {
+  static void assertCodesOfTheProcessor(HadamardOptions options, long seed) {
     HadamardLayout layout = options.layout();
     byte[] x = random(options.xType(), layout.xBytes(), layout.transforms(), seed);
     long all = layout.transforms();
