@@ -194,6 +194,27 @@ syl_status CopyGroupMap(const char* where, HadamardPlan* plan) {
   return SYL_OK;
 }
 
+// Fewer and longer axes, since kernels take several transforms of the inner one at once: the same transforms at the
+// same places in the same order. Rows of signs count along the inner axis and so forbid it.
+void MergeAxes(syl_hadamard_options* o) {
+  if (o->sign_rows > 1) return;
+  for (int outer = 1; outer >= 0; --outer) {
+    const int inner = o->count[outer + 1] == 1 ? 2 : outer + 1;
+    const auto continues = [&](const int64_t* stride) {
+      int64_t end;
+      return !__builtin_mul_overflow(o->count[inner], stride[inner], &end) && end == stride[outer];
+    };
+    if (o->count[outer] > 1 && o->count[inner] == 1) {
+      o->x_stride[inner] = o->x_stride[outer];
+      o->y_stride[inner] = o->y_stride[outer];
+    } else if (!(continues(o->x_stride) && continues(o->y_stride))) {
+      continue;
+    }
+    o->count[inner] *= o->count[outer];
+    o->count[outer] = 1;
+  }
+}
+
 syl_status FillPlan(const char* where, HadamardPlan* plan) {
   syl_hadamard_options& o = plan->options;
   if (syl_status s = CheckTypes(where, o)) return s;
@@ -220,6 +241,7 @@ syl_status FillPlan(const char* where, HadamardPlan* plan) {
   if (syl_status s = CopyGroupMap(where, plan)) return s;
   o.signs = nullptr;
   o.gather = o.group_map = nullptr;
+  MergeAxes(&o);
   return SYL_OK;
 }
 

@@ -10,8 +10,9 @@
 namespace sylvester {
 
 struct HadamardPlan {
-  // As the caller gave it with the defaults filled in: x_length, block (the length of one butterfly network times base:
-  // n, block or w), group and scale are never 0, sign_rows is 0 without signs. The array pointers are NULL.
+  // As the caller gave it, except that axes are merged where they can be and defaults filled in: x_length, block (the
+  // length of one butterfly network times base: n, block or w), group and scale are never 0, sign_rows is 0 without
+  // signs. The array pointers are NULL.
   syl_hadamard_options options;
   int64_t butterflies;             // 2^k, the length of one network without its base
   int32_t log2_butterflies;        // k

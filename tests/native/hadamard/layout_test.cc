@@ -2,9 +2,11 @@
 #include <gtest/gtest.h>
 #include <sylvester/sylvester.h>
 
+#include <array>
 #include <cstdint>
 #include <vector>
 
+#include "native/common/hadamard_plan.h"
 #include "tests/native/hadamard/run.h"
 
 namespace {
@@ -185,6 +187,38 @@ TEST_P(HadamardLayout, TransformsOfXMayShareElements) {
     rotation.XStride(0, 0, 1, 1);  // windows
     ExpectBits(rotation, 104);
   }
+}
+
+// One axis, wherever the caller puts it, two or three: each is merged or left alone.
+TEST_P(HadamardLayout, AnyAxes) {
+  for (const auto& count : {std::array{7, 1, 1}, {1, 7, 1}, {3, 1, 5}, {2, 3, 4}, {5, 2, 1}}) {
+    for (Rotation& rotation : Kinds(count[0], count[1], count[2])) {
+      if (rotation.YExtent() > 200000) continue;
+      ExpectBits(rotation, 95);
+      if (!rotation.Quantized()) ExpectTransposedBits(rotation, 96);
+      rotation.Signs(3, 97);  // a row of signs for each inner index
+      ExpectBits(rotation, 98);
+    }
+  }
+}
+
+TEST(HadamardAxes, MergedWhereTransformsStayTheSame) {
+  const auto counts = [](const Rotation& rotation) {
+    const syl_hadamard_options options = rotation.Options();
+    sylvester::HadamardPlan plan;
+    EXPECT_EQ(sylvester::MakeHadamardPlan("test", &options, &plan), SYL_OK);
+    return std::vector<int64_t>(plan.options.count, plan.options.count + 3);
+  };
+  using Counts = std::vector<int64_t>;
+  EXPECT_EQ(counts(Rotation(8).Count(64, 1, 1)), (Counts{1, 1, 64}));
+  EXPECT_EQ(counts(Rotation(8).Count(1, 64, 1)), (Counts{1, 1, 64}));
+  EXPECT_EQ(counts(Rotation(8).Count(2, 3, 4)), (Counts{1, 1, 24}));
+  EXPECT_EQ(counts(Rotation(8).Count(2, 3, 4).Signs(1, 1)), (Counts{1, 1, 24}));
+  EXPECT_EQ(counts(Rotation(8).Count(2, 3, 4).Signs(2, 1)), (Counts{2, 3, 4}));
+  EXPECT_EQ(counts(Rotation(8).Count(2, 3, 4).YStride(100, 32, 8, 1)), (Counts{2, 1, 12}));
+  EXPECT_EQ(counts(Rotation(8).Count(2, 3, 4).XStride(96, 33, 8, 1)), (Counts{2, 3, 4}));
+  EXPECT_EQ(counts(Rotation(8).Count(2, 1, 4).YStride(33, 0, 8, 1)), (Counts{2, 1, 4}));
+  EXPECT_EQ(counts(Rotation(8).Count(2, 3, 1).YStride(33, 9, 0, 1)), (Counts{2, 1, 3}));
 }
 
 }  // namespace
