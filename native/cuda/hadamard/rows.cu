@@ -19,6 +19,8 @@ struct RowShape {
   static constexpr int kLanes = kLength / kVector < 32 ? kLength / kVector : 32;
   static constexpr int kChunks = kLength / (kLanes * kVector);
   static constexpr int kRows = kThreads / kLanes;
+  // 40 or 64 registers a thread: with one access in flight a thread, a multiprocessor needs the more of them.
+  static constexpr int kMinBlocks = kChunks == 1 ? 6 : 4;
 };
 
 // The range of the group of each chunk's vector, known to all its lanes.
@@ -98,7 +100,7 @@ __device__ void StoreGroups(const HadamardJob& job, const HadamardPlace& place, 
 }
 
 template <typename T, int kLog2>
-__global__ void __launch_bounds__(kThreads) RowsKernel(HadamardJob job) {
+__global__ void __launch_bounds__(kThreads, RowShape<T, kLog2>::kMinBlocks) RowsKernel(HadamardJob job) {
   using Shape = RowShape<T, kLog2>;
   constexpr int kVector = Shape::kVector, kLanes = Shape::kLanes, kValues = Shape::kChunks * kVector;
   const int lane = static_cast<int>(threadIdx.x) % kLanes;

@@ -86,7 +86,10 @@ inline Memory RotateOnDevice(const CudaLibrary& library, const Rotation& rotatio
 class CudaHadamard : public testing::TestWithParam<CudaRun> {
  protected:
   CudaHadamard() { sylvester::emulator::SetOptions(GetParam().options); }
-  ~CudaHadamard() override { sylvester::emulator::SetOptions({}); }
+  ~CudaHadamard() override {
+    sylvester::emulator::SetOptions({});
+    sylvester::emulator::ClearFault();  // one test's fault is not the next one's
+  }
 
   const CudaLibrary& library() const { return *GetParam().library; }
 
