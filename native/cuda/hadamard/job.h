@@ -41,7 +41,7 @@ struct HadamardJob {
   void* to;
   int64_t from_stride[4], to_stride[4];  // outer, middle, inner, element
   syl_dtype from_type, to_type;
-  bool from_aligned, to_aligned;  // every 16 bytes of consecutive elements (4 bytes of codes) start at a multiple
+  bool from_aligned, to_aligned;  // whole vectors can be loaded and stored
   bool transposed;
   int64_t first, count;   // transforms
   Divisor middle, inner;  // the counts behind the strides; 1, 1 where transforms follow each other evenly

@@ -114,8 +114,31 @@ cudaError_t FillPlan(syl_cuda_hadamard* plan) {
   return upload.Copy(&plan->memory);
 }
 
+// A device faults on what is not aligned, and is of no use afterwards.
+syl_status CheckAlignment(const char* function, const syl_cuda_hadamard& plan, const HadamardRun& run) {
+  const syl_hadamard_options& o = plan.plan.options;
+  const auto bytes = [](syl_dtype type) { return type == SYL_F32 ? 4 : 2; };
+  const struct {
+    const char* name;
+    const void* pointer;
+    int bytes;
+  } arguments[] = {{"x", run.x, bytes(o.x_type)},
+                   {"y", run.y, o.quantizer == SYL_HADAMARD_NO_QUANTIZER ? bytes(o.y_type) : 1},
+                   {"scales", run.scales, 4},
+                   {"zeros", run.zeros, 4},
+                   {"workspace", run.workspace, 4}};
+  for (const auto& argument : arguments) {
+    if (reinterpret_cast<uintptr_t>(argument.pointer) % argument.bytes != 0) {
+      return Fail(SYL_BAD_VALUE, "%s: %s is %p, must be a multiple of %d", function, argument.name, argument.pointer,
+                  argument.bytes);
+    }
+  }
+  return SYL_OK;
+}
+
 syl_status Run(const char* function, const syl_cuda_hadamard* plan, const HadamardRun& run, syl_cuda_stream stream) {
   if (syl_status status = CheckHadamardRun(function, plan->plan, run)) return status;
+  if (syl_status status = CheckAlignment(function, *plan, run)) return status;
   int device = 0;
   if (const cudaError_t error = cudaGetDevice(&device)) return FailCuda(function, "cudaGetDevice", error);
   if (device != plan->device) {
@@ -142,7 +165,9 @@ syl_status syl_cuda_hadamard_new(const syl_hadamard_options* options, syl_cuda_h
     const syl_dtype type = made->plan.options.x_type;
     SYL_REQUIRE(type != SYL_F64, SYL_UNSUPPORTED, "options->x_type is F64 (%d), which CUDA plans do not take", type);
     if (made->plan.options.quantizer != SYL_HADAMARD_NO_QUANTIZER) made->plan.options.y_type = type;
-    SYL_CUDA(sylvester::cuda::FillPlan(made.get()));
+    if (const cudaError_t error = sylvester::cuda::FillPlan(made.get())) {
+      return sylvester::cuda::FailCuda(__func__, "the plan's upload", error);
+    }
     *plan = made.release();
     return SYL_OK;
   } catch (const std::bad_alloc&) {

@@ -7,7 +7,7 @@ namespace sylvester::cuda {
 namespace {
 
 constexpr int kLowLog2 = 13;                      // network of the lowest stages of long rows
-constexpr int64_t kWorkspaceFloats = 1 << 24;     // of a long plan: 64 MB are out of the second-level cache anyway
+constexpr int64_t kWorkspaceFloats = 1 << 22;     // of a long plan: 16 MB stay in the second-level cache
 constexpr int64_t kBlocksPerMultiprocessor = 32;  // of kernels that loop
 constexpr int64_t kMaxGrid = 0x7fffffff;          // blocks of a launch
 
@@ -62,12 +62,14 @@ HadamardJob MakeJob(const syl_cuda_hadamard& plan, bool transposed, const void* 
   (transposed ? job.store_gather : job.load_gather) = plan.gather;
   job.unnamed = plan.unnamed;
   job.unnamed_count = transposed ? plan.unnamed_count : 0;
-  job.from_aligned =
-      job.load_gather == nullptr && IsAligned(from, job.from_stride, job.from_type == SYL_F32 ? 4 : 2, 16);
-  // A lane has at most 8 codes of 8 bits.
-  job.to_aligned =
-      quantized ? IsAligned(to, job.to_stride, 1, 8)
-                : job.store_gather == nullptr && IsAligned(to, job.to_stride, job.to_type == SYL_F32 ? 4 : 2, 16);
+  // The vectors of the kernels: 16 bytes or a network; 8 codes of 8 bits at most.
+  const int64_t from_bytes = job.from_type == SYL_F32 ? 4 : 2, to_bytes = job.to_type == SYL_F32 ? 4 : 2;
+  const int64_t network = plan.plan.butterflies;
+  job.from_aligned = job.load_gather == nullptr &&
+                     IsAligned(from, job.from_stride, from_bytes, std::min(network * from_bytes, int64_t{16}));
+  job.to_aligned = quantized ? IsAligned(to, job.to_stride, 1, 8)
+                             : job.store_gather == nullptr &&
+                                   IsAligned(to, job.to_stride, to_bytes, std::min(network * to_bytes, int64_t{16}));
   job.first = first;
   job.count = count;
   job.middle = Divisor::Of(o.count[1]);
@@ -79,7 +81,7 @@ HadamardJob MakeJob(const syl_cuda_hadamard& plan, bool transposed, const void* 
     job.middle = job.inner = Divisor::Of(1);
   }
   job.n = static_cast<int32_t>(o.n);
-  job.network = static_cast<int32_t>(plan.plan.butterflies);
+  job.network = static_cast<int32_t>(network);
   job.pieces = Divisor::Of(std::max(o.n / job.network, int64_t{1}));
   job.signs = plan.signs;
   job.sign_period = Divisor::Of(o.count[2]);

@@ -173,6 +173,9 @@ TEST_P(CudaAbi, RunsRefused) {
   EXPECT_RUN_REFUSED((x.get(), y.get(), 0, 2, work.get(), needed - 1), SYL_WORKSPACE, "workspace_bytes is");
   EXPECT_RUN_REFUSED((x.get(), static_cast<float*>(x.get()) + 1, 0, 2, work.get(), needed), SYL_OVERLAP,
                      "y overlaps x");
+  void* const beside = static_cast<char*>(y.get()) + 2;
+  EXPECT_RUN_REFUSED((x.get(), beside, 0, 1, work.get(), needed), SYL_BAD_VALUE, "must be a multiple of 4");
+  EXPECT_RUN_REFUSED((beside, x.get(), 0, 1, work.get(), needed), SYL_BAD_VALUE, "x is 0x");
   EXPECT_RUN_REFUSED((x.get(), y.get(), 0, 2, y.get(), needed), SYL_OVERLAP, "workspace overlaps y");
 #undef EXPECT_RUN_REFUSED
   EXPECT_CUDA_REFUSED(hadamard_run(nullptr, x.get(), y.get(), nullptr, nullptr, 0, 1, nullptr, 0, nullptr),

@@ -89,13 +89,10 @@ TEST_P(CudaHadamardTransforms, OfRowsTooLongForABlock) {
   ExpectAllBits(Rotation(1 << 16).Gather(70000, 10, 104), 105);
 }
 
-// Only so many rows are in the workspace at a time.
+// 16 MB of rows are in the workspace at a time.
 TEST_P(CudaHadamardTransforms, OfMoreLongRowsThanTheWorkspaceHolds) {
-  const Rotation rotation = Rotation(1 << 16, SYL_BF16).Count(1, 1, 3);
-  How how;
-  how.first = 1;
-  how.count = 2;
-  ExpectBits(rotation, 109, how);
+  if (GetParam().options.races) return ExpectBits(Rotation(1 << 16, SYL_BF16).Count(1, 1, 3), 109);
+  ExpectBits(Rotation(1 << 16, SYL_BF16).Count(1, 1, 66), 109);
 }
 
 }  // namespace
