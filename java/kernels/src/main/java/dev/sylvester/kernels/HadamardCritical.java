@@ -8,8 +8,10 @@ import static java.lang.foreign.ValueLayout.JAVA_LONG;
 import dev.sylvester.kernels.ffi.SylvesterFfi;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
+import java.lang.foreign.MemoryLayout;
 import java.lang.foreign.MemorySegment;
 import java.lang.invoke.MethodHandle;
+import java.util.Arrays;
 
 /**
  * The transforms linked as critical calls: they take segments on the heap, and cost a few
@@ -25,37 +27,18 @@ final class HadamardCritical {
           SylvesterFfi.syl_hadamard_run_transposed$address(),
           SylvesterFfi.syl_hadamard_run_transposed$descriptor());
 
-  // Handles of their own for arrays, in which all else is a number: then the compiler removes the
-  // segments.
+  // Handles of their own for arrays, in which all else, the plan and what is NULL, is a number:
+  // then
+  // the compiler removes the segments.
   private static final MethodHandle RUN_ARRAYS =
-      link(
-          SylvesterFfi.syl_hadamard_run$address(),
-          FunctionDescriptor.of(
-              JAVA_INT, JAVA_LONG, // plan
-              ADDRESS, ADDRESS, JAVA_LONG, // scales
-              JAVA_LONG, // zeros
-              JAVA_LONG, JAVA_LONG, JAVA_LONG, // pool
-              JAVA_LONG, // workspace
-              JAVA_LONG));
+      link(SylvesterFfi.syl_hadamard_run$address(), planAndArrays(7));
   private static final MethodHandle RUN_ARRAYS_TRANSPOSED =
-      link(
-          SylvesterFfi.syl_hadamard_run_transposed$address(),
-          FunctionDescriptor.of(
-              JAVA_INT, JAVA_LONG, // plan
-              ADDRESS, ADDRESS, JAVA_LONG, JAVA_LONG, JAVA_LONG, // pool
-              JAVA_LONG, // workspace
-              JAVA_LONG));
+      link(SylvesterFfi.syl_hadamard_run_transposed$address(), planAndArrays(5));
   private static final MethodHandle F32 =
       link(
           SylvesterFfi.syl_hadamard_f32$address(),
           FunctionDescriptor.of(
-              JAVA_INT,
-              ADDRESS,
-              JAVA_LONG,
-              JAVA_LONG,
-              JAVA_LONG,
-              JAVA_DOUBLE,
-              JAVA_LONG /* pool */));
+              JAVA_INT, ADDRESS, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_DOUBLE, JAVA_LONG));
 
   private HadamardCritical() {}
 
@@ -152,6 +135,14 @@ final class HadamardCritical {
     } catch (Throwable e) {
       throw unchecked(e);
     }
+  }
+
+  private static FunctionDescriptor planAndArrays(int numbers) {
+    MemoryLayout[] layouts = new MemoryLayout[3 + numbers];
+    Arrays.fill(layouts, JAVA_LONG);
+    layouts[1] = ADDRESS;
+    layouts[2] = ADDRESS;
+    return FunctionDescriptor.of(JAVA_INT, layouts);
   }
 
   private static MethodHandle link(MemorySegment function, FunctionDescriptor descriptor) {

@@ -557,7 +557,7 @@ public final class HadamardOptions implements Cloneable {
     syl_hadamard_options.group(struct, quantizer == null ? 0 : group);
     syl_hadamard_options.sign_rows(struct, signRows);
     long signWords = (rounds + 1) * signRows * Math.ceilDiv(n, SIGN_BITS);
-    int[] allSigns = randomSigns ? philox((int) signWords) : signs;
+    int[] allSigns = randomSigns ? HadamardSigns.random(n, rounds, seed) : signs;
     syl_hadamard_options.signs(struct, array(arena, "signs", allSigns, signWords));
     syl_hadamard_options.gather(struct, array(arena, "gather", gather, n));
     syl_hadamard_options.group_map(struct, array(arena, "groupMap", groupMap, n));
@@ -573,21 +573,5 @@ public final class HadamardOptions implements Cloneable {
           Status.BAD_SHAPE, CLASS + name + ": has " + values.length + " ints, must be " + length);
     }
     return arena.allocateFrom(JAVA_INT, values);
-  }
-
-  private int[] philox(int words) {
-    int[] bits = new int[words];
-    int random = words / (rounds + 1) * rounds; // the last diagonal stays the identity
-    try (Arena arena = Arena.ofConfined()) {
-      MemorySegment counter = arena.allocate(JAVA_INT, 4);
-      MemorySegment key = arena.allocateFrom(JAVA_INT, (int) seed, (int) (seed >>> 32));
-      MemorySegment out = arena.allocate(JAVA_INT, 4);
-      for (int i = 0; i < random; i += 4) {
-        counter.set(JAVA_INT, 0, i / 4);
-        SylvesterException.check(SylvesterFfi.syl_philox4x32(counter, key, out));
-        MemorySegment.copy(out, JAVA_INT, 0, bits, i, Math.min(4, random - i));
-      }
-    }
-    return bits;
   }
 }

@@ -7,7 +7,7 @@
  * <ul>
  *   <li>Data are native {@link java.lang.foreign.MemorySegment}s that start at the first element;
  *       alignment does not matter. Slice a segment once and keep the slice where a call allocates
- *       nothing.
+ *       nothing. {@link dev.sylvester.kernels.Hadamard} takes arrays as well.
  *   <li>Sizes and strides are {@code long}; strides count elements from one row to the next.
  *   <li>A {@code null} {@link dev.sylvester.kernels.ThreadPool} means the calling thread alone.
  *       Results never depend on the number of threads, nor a row's result on the other rows of the
