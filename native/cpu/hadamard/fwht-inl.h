@@ -176,9 +176,9 @@ HWY_INLINE void BaseRow(D d, const Source& source, int64_t first, const Sink& si
 }
 
 // Elements from `first` on, from source to memory, depth first: every part is done while a cache holds it. bits: stages
-// after those of BaseRow.
+// after those of BaseRow. Ends are passed by value: a vector's store could change what a reference refers to.
 template <bool kTwice, class D, class Source, class Memory>
-void Part(D d, const Source& source, int64_t first, int bits, const Memory& memory) {
+void Part(D d, Source source, int64_t first, int bits, Memory memory) {
   using T = hn::TFromD<D>;
   if (bits == 0) return BaseRow<kTwice>(d, source, first, memory);
   const int outer = OuterBits(bits);
@@ -201,7 +201,7 @@ HWY_INLINE void LongRow(D d, int bits, const Source& source, const Memory& memor
 // One row of 2 kOnePass elements or more. memory: n elements where the row waits between its passes; it may be where
 // the source reads from or the sink writes to.
 template <class D, class Source, class Memory, class Sink>
-void LongRow(D d, int64_t n, const Source& source, const Memory& memory, const Sink& sink) {
+void LongRow(D d, int64_t n, Source source, Memory memory, Sink sink) {
   int bits = 0;
   while (kRegisterRow<hn::TFromD<D>> << bits < n) ++bits;
   // A row of kOnePass costs more than its halves: only where it saves a pass over memory.
