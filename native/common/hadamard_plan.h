@@ -36,6 +36,8 @@ struct HadamardPlan {
   int64_t XOffset(int64_t transform) const { return Offset(options.x_stride, transform); }
   int64_t YOffset(int64_t transform) const { return Offset(options.y_stride, transform); }
   int64_t Offset(const int64_t* stride, int64_t transform) const {
+    if (transform < options.count[2])
+      return transform * stride[2];  // most plans have one axis, and divisions take time
     const int64_t inner = transform % options.count[2], outer = transform / options.count[2];
     return outer / options.count[1] * stride[0] + outer % options.count[1] * stride[1] + inner * stride[2];
   }

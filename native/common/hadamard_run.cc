@@ -21,6 +21,7 @@ Range RangeOf(const char* name, const void* base, const HadamardPlan& plan, cons
   int64_t low = plan.Offset(stride, first), high = plan.Offset(stride, last);
   // Strides need not descend: the extremes are at an end or where an index further out has just changed.
   for (const int64_t period : {count[2], count[1] * count[2]}) {
+    if (last < period) break;
     const int64_t starts = (first / period + 1) * period;  // the next round of the inner indices
     const int64_t ended = last / period * period - 1;      // the end of the last whole one
     if (starts <= last) low = std::min(low, plan.Offset(stride, starts));
@@ -66,6 +67,8 @@ syl_status CheckHadamardRun(const char* function, const HadamardPlan& plan, cons
   REQUIRE(run.workspace_bytes >= run.needed, SYL_WORKSPACE, "workspace_bytes is %" PRId64 ", must be at least %" PRId64,
           run.workspace_bytes, run.needed);
 
+  const bool in_place = run.x == run.y && plan.same_layout && o.x_length == o.n;
+  if (in_place && !quantized && run.needed == 0) return SYL_OK;
   const int64_t last = run.first + run.count - 1;
   const int64_t y_length = quantized ? HadamardCodeBytes(plan) : o.n;
   const int64_t y_bytes = quantized ? 1 : syl_dtype_block_bytes(o.y_type);
@@ -79,7 +82,6 @@ syl_status CheckHadamardRun(const char* function, const HadamardPlan& plan, cons
       {"scales", scale_start(run.scales), run.scales == nullptr ? 0 : scale_bytes},
       {"zeros", scale_start(run.zeros), run.zeros == nullptr ? 0 : scale_bytes},
       {"workspace", run.workspace, run.needed}};
-  const bool in_place = run.x == run.y && plan.same_layout && o.x_length == o.n;
   for (const Range& a : ranges) {
     for (const Range& b : ranges) {
       if (&a >= &b || (in_place && &a == &ranges[0] && &b == &ranges[1])) continue;

@@ -8,6 +8,7 @@
 
 #include "native/common/hadamard_base.h"
 #include "native/common/status.h"
+#include "native/cpu/hadamard/run.h"
 
 namespace {
 
@@ -63,6 +64,8 @@ syl_status syl_hadamard_new(const syl_hadamard_options* options, syl_hadamard** 
     std::stable_sort(created->sorted.begin(), created->sorted.end(), [&](int32_t a, int32_t b) {
       return created->group_map[static_cast<size_t>(a)] < created->group_map[static_cast<size_t>(b)];
     });
+    created->path = sylvester::PathOf(*created);
+    created->scratch = sylvester::ScratchOf(*created);
     *plan = created.release();
   } catch (const std::bad_alloc&) {
     return sylvester::Fail(SYL_OUT_OF_MEMORY, "%s: out of memory for the plan", __func__);

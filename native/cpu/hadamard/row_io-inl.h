@@ -45,13 +45,13 @@ void LoadElements(const HadamardJob& job, const TStored* x, T* z) {
   if (!plan.gather.empty() && !job.transposed) {
     for (; i < n; ++i) {
       const int32_t index = plan.gather[static_cast<size_t>(i)];
-      z[i] = index < 0 ? T{0} : Widened(x[index * step]);
+      z[i] = index < 0 ? T{0} : Widened(x + index * step);
     }
   } else if (step == 1) {
     const Tag<T> d;
     for (; i + kLanes<T> <= n; i += kLanes<T>) hn::StoreU(LoadFloats(d, x + i), d, z + i);
   }
-  for (; i < n; ++i) z[i] = Widened(x[i * step]);
+  for (; i < n; ++i) z[i] = Widened(x + i * step);
 }
 
 template <typename T, typename TStored>

@@ -70,7 +70,7 @@ void ShortRows(const TypedRows<T, TStored, kSigned>& typed) {
     const auto sink = typed.SinkOf(r);
     T z[kLanes<T>];
     for (int64_t i = 0; i < n; ++i) {
-      const T value = Widened(source.row[i]);
+      const T value = Widened(source.row + i);
       z[i] = kSigned && std::signbit(source.signs[i]) ? -value : value;
     }
     ScalarStages(z, n);

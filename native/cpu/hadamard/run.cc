@@ -219,8 +219,8 @@ void RowsToScratch(const HadamardJob& job, int64_t transform, int64_t count, flo
 
 void RunTransforms(const HadamardJob& job, int64_t first, int64_t count, uint8_t* scratch) {
   const syl_hadamard_options& o = job.plan->options;
-  const HadamardPath path = PathOf(*job.plan);
-  const HadamardScratch parts = ScratchOf(*job.plan);
+  const HadamardPath path = job.plan->path;
+  const HadamardScratch& parts = job.plan->scratch;
   for (int64_t t = first, end = first + count; t < end;) {
     const int64_t row = std::min(o.count[2] - t % o.count[2], end - t);
     if (path == HadamardPath::kDirect) {
@@ -265,19 +265,19 @@ uint8_t* Aligned(void* workspace) {
 }
 
 int64_t WorkspaceOf(const syl_hadamard& plan, int32_t threads) {
-  const int64_t bytes = ScratchOf(plan).bytes;
+  const int64_t bytes = plan.scratch.bytes;
   return bytes == 0 ? 0 : bytes * threads + kAlignment;
 }
 
 syl_status Run(const char* function, HadamardJob job, const HadamardRun& run, syl_pool* pool, void* workspace) {
   const syl_status status = CheckHadamardRun(function, *job.plan, run);
   if (status != SYL_OK || run.count == 0) return status;
-  const int64_t bytes = ScratchOf(*job.plan).bytes;
+  const int64_t bytes = job.plan->scratch.bytes;
   uint8_t* scratch = bytes == 0 ? nullptr : Aligned(workspace);
   const auto run_transforms = kRunTransforms[CurrentTier()];
   // Columns of the vertical path go together.
   const int64_t per_task = std::max(kTaskElements / job.plan->options.n / kMaxLanes * kMaxLanes,
-                                    PathOf(*job.plan) == HadamardPath::kVertical ? kMaxLanes : int64_t{1});
+                                    job.plan->path == HadamardPath::kVertical ? kMaxLanes : int64_t{1});
   ParallelFor(pool, (run.count + per_task - 1) / per_task, [&](int64_t task, int32_t worker) {
     const int64_t done = task * per_task;
     run_transforms(job, run.first + done, std::min(per_task, run.count - done), scratch + worker * bytes);
@@ -306,7 +306,7 @@ HadamardPath PathOf(const syl_hadamard& plan) {
 
 HadamardScratch ScratchOf(const syl_hadamard& plan) {
   const syl_hadamard_options& o = plan.options;
-  const HadamardPath path = PathOf(plan);
+  const HadamardPath path = plan.path;
   const bool is_double = o.x_type == SYL_F64, quantized = o.quantizer != SYL_HADAMARD_NO_QUANTIZER;
   const bool in_place = path == HadamardPath::kDirect && (is_double || o.x_type == SYL_F32);
   HadamardScratch parts{};

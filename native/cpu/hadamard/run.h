@@ -40,23 +40,6 @@ struct HadamardJob {
   uint8_t* OutRow(int64_t transform) const { return out + plan->Offset(to.stride, transform) * to.element_bytes; }
 };
 
-// How a run goes through a plan's transforms.
-enum class HadamardPath {
-  kDirect,    // from row to row without a copy
-  kQuantize,  // from rows through scratch to codes
-  kVertical,  // a vector's worth of transforms at once, one in each lane
-  kGeneral    // each through a row of scratch
-};
-
-// The parts of a thread's scratch, in bytes from its start; the rows themselves come first.
-struct HadamardScratch {
-  int64_t sums;      // of quads, for a base
-  int64_t sorted;    // a row, group by group
-  int64_t codes;     // two rows of bytes
-  int64_t vertical;  // kMaxLanes rows
-  int64_t bytes;     // of everything; 0: none is needed
-};
-
 // Transforms that the quantizing path does at once, so that their reductions and divisions overlap.
 inline int64_t RowsAtOnce(int64_t n) { return n < 2048 ? 2048 / n : 1; }
 
