@@ -33,12 +33,13 @@ HadamardLaunch NetworkLaunch(syl_dtype type, int log2) {
   return log2 <= kMaxRowLog2 ? HadamardRowLaunch(type, log2) : HadamardBlockLaunch(type, log2);
 }
 
-// Transforms are one stride apart, whichever of the counts they belong to.
+// Transforms are one stride apart, whichever of the counts they belong to. Without a sign the products cannot overflow.
 bool IsEven(const HadamardPlan& plan, const int64_t* stride, int64_t* even) {
   const int64_t* count = plan.options.count;
   *even = count[2] > 1 ? stride[2] : count[1] > 1 ? stride[1] : stride[0];
-  return (count[1] == 1 || stride[1] == count[2] * *even) &&
-         (count[0] == 1 || stride[0] == count[1] * count[2] * *even);
+  const auto inner = static_cast<uint64_t>(count[2]) * static_cast<uint64_t>(*even);
+  return (count[1] == 1 || static_cast<uint64_t>(stride[1]) == inner) &&
+         (count[0] == 1 || static_cast<uint64_t>(stride[0]) == static_cast<uint64_t>(count[1]) * inner);
 }
 
 bool IsAligned(const void* memory, const int64_t* stride, int64_t element_bytes, int64_t alignment) {
