@@ -5,6 +5,7 @@ import static java.lang.foreign.ValueLayout.JAVA_INT;
 import dev.sylvester.cuda.ffi.CudaFfi;
 import dev.sylvester.cuda.ffi.syl_cuda_device;
 import dev.sylvester.cuda.internal.CudaLibrary;
+import dev.sylvester.cuda.internal.DeviceSetting;
 import dev.sylvester.kernels.Status;
 import dev.sylvester.kernels.SylvesterException;
 import java.lang.foreign.Arena;
@@ -52,6 +53,16 @@ public record CudaDevice(
     CudaDescription description = describe();
     description.check();
     return description.available();
+  }
+
+  /**
+   * Whether a device, or the emulator, was asked for. Looks for none.
+   *
+   * @return true if sylvester.device is cuda or emulator
+   * @throws SylvesterException (BAD_VALUE) if sylvester.device is unknown
+   */
+  public static boolean forced() {
+    return DeviceSetting.ofThisProcess().choice().forced();
   }
 
   /**

@@ -1,5 +1,6 @@
 package dev.sylvester.runner;
 
+import dev.sylvester.cuda.CudaDevice;
 import dev.sylvester.kernels.ThreadPool;
 import dev.sylvester.runner.format.GgufFile;
 import dev.sylvester.runner.format.ModelConfig;
@@ -24,6 +25,10 @@ final class ModelLoader {
   private ModelLoader() {}
 
   static Model load(Path path, ModelOptions options) {
+    if (CudaDevice.forced()) {
+      throw new IllegalArgumentException(
+          "models run on the processor only: sylvester.device must be auto or cpu");
+    }
     ModelLoader loader = new ModelLoader();
     try {
       return loader.open(path, options);

@@ -62,6 +62,13 @@ class CommandLineTest {
   }
 
   @Test
+  void aDeviceThatModelsDoNotRunOnIsRefused() throws Exception {
+    CommandLine.Result result = generate(List.of("-Dsylvester.device=cuda"), "2");
+    assertThat(result.status()).isEqualTo(2);
+    assertThat(result.err()).contains("sylvester.device").hasLineCount(1);
+  }
+
+  @Test
   void aBadModelIsOneLineAndExitCodeTwo() throws Exception {
     CommandLine.Result result = CommandLine.run("generate", "-m", "no-such-model", "-p", "x");
     assertThat(result.status()).isEqualTo(2);

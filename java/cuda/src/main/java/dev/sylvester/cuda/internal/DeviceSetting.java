@@ -53,7 +53,7 @@ public record DeviceSetting(Choice choice, String source) {
    * @return the setting
    * @throws SylvesterException (BAD_VALUE) if it is none of the choices
    */
-  static DeviceSetting ofThisProcess() {
+  public static DeviceSetting ofThisProcess() {
     return of(System::getProperty, System::getenv);
   }
 
