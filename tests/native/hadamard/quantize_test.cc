@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdint>
 #include <functional>
+#include <random>
 #include <vector>
 
 #include "tests/native/hadamard/run.h"
@@ -145,6 +146,26 @@ TEST_P(HadamardCodes, RoundHalvesToEven) {
     const auto code = static_cast<int8_t>(got.y[static_cast<size_t>(2 * i)]);
     EXPECT_EQ(code % 2, 0) << i;
     EXPECT_EQ(std::fabs(code - (static_cast<float>(i) - 15.5f)), 0.5f) << i;
+  }
+}
+
+// Quotients on both sides of a half, next to it and on it, for many scales.
+TEST_P(HadamardCodes, OfValuesNextToHalves) {
+  std::mt19937 random(139);
+  for (const int32_t quantizer : kQuantizers) {
+    const float levels = quantizer == SYL_HADAMARD_I8 ? 127.0f : quantizer == SYL_HADAMARD_U4 ? 15.0f : 3.0f;
+    for (int trial = 0; trial < 300; ++trial) {
+      const float step = std::ldexp(1 + static_cast<float>(random() >> 9) * 0x1p-23f, trial % 40 - 20);
+      const Rotation rotation = Pairs(256, quantizer, 0);
+      const Memory memory = Places(rotation, [&](int64_t i) {
+        if (i % 128 < 2) return i % 128 == 0 ? levels * step : 0;
+        float value = (static_cast<float>(i / 3 % static_cast<int64_t>(levels)) + 0.5f) * (levels * step / levels);
+        if (i % 3 != 0) value = std::nextafter(value, i % 3 == 1 ? 0 : kInfinity);
+        return i % 2 == 1 && !rotation.HasZeros() ? -value : value;
+      });
+      ASSERT_TRUE(SameY(Rotate(rotation, memory), ReferenceRun(rotation, memory)))
+          << rotation.Name() << ", step " << step;
+    }
   }
 }
 
