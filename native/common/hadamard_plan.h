@@ -26,12 +26,6 @@ struct HadamardPlan {
   std::vector<int32_t> group_map;  // empty: e / group
   std::vector<int8_t> base;        // [base][base] +1 or -1; empty for base 1
 
-  // Sign words of a round (0: of P x) for a transform; NULL without signs.
-  const uint32_t* Signs(int32_t round, int64_t transform) const {
-    if (signs.empty()) return nullptr;
-    const int64_t row = transform % options.count[2] % options.sign_rows;
-    return signs.data() + (round * options.sign_rows + row) * sign_words;
-  }
   // Elements (codes: bytes) from transform 0 to a transform.
   int64_t XOffset(int64_t transform) const { return Offset(options.x_stride, transform); }
   int64_t YOffset(int64_t transform) const { return Offset(options.y_stride, transform); }
