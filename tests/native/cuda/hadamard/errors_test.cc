@@ -7,7 +7,7 @@
 #include <thread>
 #include <vector>
 
-#include "native/cuda/emulator/options.h"
+#include "native/cuda/device.h"
 #include "tests/native/cuda/hadamard/run.h"
 
 namespace {
@@ -197,16 +197,13 @@ TEST_P(CudaAbi, RunsRefused) {
                       SYL_BAD_SHAPE, "share elements");
 }
 
-// A kernel that writes beside an allocation: the next wait tells.
+__global__ void WriteBesideTheArray() { sylvester::DynamicShared<int>(0, 4)[4] = 1; }
+
 TEST(CudaEmulated, FaultsOfKernelsAreInternalErrors) {
   const CudaLibrary& library = EmulatedLibrary();
-  const CudaPlan plan(library, Rotation(256));
-  const std::vector<uint8_t> bytes(4 * 256);
-  const DeviceBytes x(library, bytes.data(), bytes.size()), y(library, bytes.data(), bytes.size() - 8);
-  const syl_status status =
-      library.hadamard_run(plan.get(), x.get(), y.get(), nullptr, nullptr, 0, 1, nullptr, 0, nullptr);
-  EXPECT_EQ(status == SYL_OK ? library.stream_wait(nullptr) : status, SYL_INTERNAL);
-  EXPECT_NE(std::string(library.last_error()).find("CUDA error"), std::string::npos) << library.last_error();
+  sylvester::Launch(WriteBesideTheArray, dim3(1), dim3(1), 4 * sizeof(int), nullptr);
+  EXPECT_EQ(library.stream_wait(nullptr), SYL_INTERNAL);
+  EXPECT_NE(std::string(library.last_error()).find("WriteBesideTheArray"), std::string::npos) << library.last_error();
   sylvester::emulator::ClearFault();
   EXPECT_EQ(library.stream_wait(nullptr), SYL_OK);
 }
