@@ -61,26 +61,39 @@ HWY_INLINE hn::Vec<D> Alternating(D d) {
 }
 
 template <size_t kDistance, class D>
-HWY_INLINE hn::Vec<D> LaneStage(D d, hn::Vec<D> v) {
-  return hn::MulAdd(v, Alternating<kDistance>(d), SwapLanes<kDistance>(d, v));
+HWY_INLINE hn::Vec<D> LaneStage(D d, hn::Vec<D> v, hn::Vec<D> alternating) {
+  return hn::MulAdd(v, alternating, SwapLanes<kDistance>(d, v));
 }
 
 // The stages within one vector, for transforms of n elements, n a power of two.
 template <class D>
-HWY_INLINE hn::Vec<D> LaneStages(D d, hn::Vec<D> v, int64_t n = hn::MaxLanes(D())) {
-  constexpr size_t kN = hn::MaxLanes(D());
-  v = LaneStage<1>(d, v);
-  if constexpr (kN > 2) {
-    if (n > 2) v = LaneStage<2>(d, v);
+class LaneStages {
+ public:
+  HWY_INLINE explicit LaneStages(D d) : by1_(Alternating<1>(d)), by2_(by1_), by4_(by1_), by8_(by1_) {
+    if constexpr (kN > 2) by2_ = Alternating<2>(d);
+    if constexpr (kN > 4) by4_ = Alternating<4>(d);
+    if constexpr (kN > 8) by8_ = Alternating<8>(d);
   }
-  if constexpr (kN > 4) {
-    if (n > 4) v = LaneStage<4>(d, v);
+
+  HWY_INLINE hn::Vec<D> operator()(hn::Vec<D> v, int64_t n = kN) const {
+    const D d;
+    v = LaneStage<1>(d, v, by1_);
+    if constexpr (kN > 2) {
+      if (n > 2) v = LaneStage<2>(d, v, by2_);
+    }
+    if constexpr (kN > 4) {
+      if (n > 4) v = LaneStage<4>(d, v, by4_);
+    }
+    if constexpr (kN > 8) {
+      if (n > 8) v = LaneStage<8>(d, v, by8_);
+    }
+    return v;
   }
-  if constexpr (kN > 8) {
-    if (n > 8) v = LaneStage<8>(d, v);
-  }
-  return v;
-}
+
+ private:
+  static constexpr int64_t kN = hn::MaxLanes(D());
+  hn::Vec<D> by1_, by2_, by4_, by8_;
+};
 
 // The stages across registers.
 template <size_t kVectors, class V>
@@ -99,33 +112,36 @@ HWY_INLINE void VectorStages(V (&v)[kVectors]) {
 
 // kVectors vectors of a row, from element `first` on, transformed in registers.
 template <size_t kVectors, class D, class Source>
-HWY_INLINE void LoadTransformed(D d, const Source& source, int64_t first, hn::Vec<D> (&v)[kVectors]) {
+HWY_INLINE void LoadTransformed(D d, const LaneStages<D>& lane_stages, const Source& source, int64_t first,
+                                hn::Vec<D> (&v)[kVectors]) {
 #pragma GCC unroll 16
   for (size_t i = 0; i < kVectors; ++i) {
-    v[i] = LaneStages(d, source.Load(d, first + static_cast<int64_t>(i * hn::MaxLanes(d))));
+    v[i] = lane_stages(source.Load(d, first + static_cast<int64_t>(i * hn::MaxLanes(d))));
   }
   VectorStages(v);
 }
 
 // A row of kVectors vectors.
 template <size_t kVectors, class D, class Source, class Sink>
-HWY_INLINE void RegisterRow(D d, const Source& source, int64_t first, const Sink& sink) {
+HWY_INLINE void RegisterRow(D d, const LaneStages<D>& lane_stages, const Source& source, int64_t first,
+                            const Sink& sink) {
   hn::Vec<D> v[kVectors];
-  LoadTransformed(d, source, first, v);
+  LoadTransformed(d, lane_stages, source, first, v);
 #pragma GCC unroll 16
   for (size_t i = 0; i < kVectors; ++i) sink.Store(d, v[i], first + static_cast<int64_t>(i * hn::MaxLanes(d)));
 }
 
 // A row of 2 kRegisters vectors: the first half waits in memory, the second one in registers.
 template <class D, class Source, class Sink, typename T = hn::TFromD<D>>
-HWY_INLINE void OnePassRow(D d, const Source& source, int64_t first, const Sink& sink) {
+HWY_INLINE void OnePassRow(D d, const LaneStages<D>& lane_stages, const Source& source, int64_t first,
+                           const Sink& sink) {
   constexpr int64_t kN = hn::MaxLanes(D());
   HWY_ALIGN T half[kRegisterRow<T>];
   hn::Vec<D> v[kRegisters];
-  LoadTransformed(d, source, first, v);
+  LoadTransformed(d, lane_stages, source, first, v);
 #pragma GCC unroll 16
   for (int64_t i = 0; i < kRegisters; ++i) hn::Store(v[i], d, half + i * kN);
-  LoadTransformed(d, source, first + kRegisterRow<T>, v);
+  LoadTransformed(d, lane_stages, source, first + kRegisterRow<T>, v);
 #pragma GCC unroll 16
   for (int64_t i = 0; i < kRegisters; ++i) {
     const auto a = hn::Load(d, half + i * kN);
@@ -147,8 +163,10 @@ HWY_INLINE void RadixPass(D d, const Source& source, int64_t first, int64_t stri
   }
 }
 
+// A function of its own for each pair of ends, and ends by value: a vector's store could change what a reference refers
+// to.
 template <class D, class Source, class Sink>
-HWY_INLINE void Pass(int bits, D d, const Source& source, int64_t first, int64_t stride, const Sink& sink) {
+HWY_NOINLINE void Pass(int bits, D d, Source source, int64_t first, int64_t stride, Sink sink) {
   switch (bits) {
     case 1: return RadixPass<2>(d, source, first, stride, sink);
     case 2: return RadixPass<4>(d, source, first, stride, sink);
@@ -171,12 +189,13 @@ HWY_INLINE int OuterBits(int bits) {
 // Rows of kRegisterRow elements, or of kOnePass.
 template <bool kTwice, class D, class Source, class Sink>
 HWY_INLINE void BaseRow(D d, const Source& source, int64_t first, const Sink& sink) {
-  if constexpr (kTwice) return OnePassRow(d, source, first, sink);
-  RegisterRow<kRegisters>(d, source, first, sink);
+  const LaneStages<D> lane_stages(d);
+  if constexpr (kTwice) return OnePassRow(d, lane_stages, source, first, sink);
+  RegisterRow<kRegisters>(d, lane_stages, source, first, sink);
 }
 
 // Elements from `first` on, from source to memory, depth first: every part is done while a cache holds it. bits: stages
-// after those of BaseRow. Ends are passed by value: a vector's store could change what a reference refers to.
+// after those of BaseRow.
 template <bool kTwice, class D, class Source, class Memory>
 void Part(D d, Source source, int64_t first, int bits, Memory memory) {
   using T = hn::TFromD<D>;
@@ -211,7 +230,8 @@ void LongRow(D d, int64_t n, Source source, Memory memory, Sink sink) {
 
 template <size_t kVectors, class D, class Rows>
 HWY_INLINE void RegisterRows(D d, int64_t count, const Rows& rows) {
-  for (int64_t r = 0; r < count; ++r) RegisterRow<kVectors>(d, rows.SourceOf(r), 0, rows.SinkOf(r));
+  const LaneStages<D> lane_stages(d);
+  for (int64_t r = 0; r < count; ++r) RegisterRow<kVectors>(d, lane_stages, rows.SourceOf(r), 0, rows.SinkOf(r));
 }
 
 // Transforms of n = 2^k >= kLanes elements. rows: SourceOf(r), SinkOf(r) and, for n > kOnePass, MemoryOf(r).
@@ -230,7 +250,7 @@ HWY_INLINE void TransformRows(D d, int64_t n, int64_t count, const Rows& rows) {
   }
   for (int64_t r = 0; r < count; ++r) {
     if (n == kOnePass<T>) {
-      OnePassRow(d, rows.SourceOf(r), 0, rows.SinkOf(r));
+      OnePassRow(d, LaneStages<D>(d), rows.SourceOf(r), 0, rows.SinkOf(r));
     } else {
       LongRow(d, n, rows.SourceOf(r), rows.MemoryOf(r), rows.SinkOf(r));
     }

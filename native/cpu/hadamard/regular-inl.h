@@ -24,7 +24,7 @@ HWY_INLINE void QuadsOfNeighbours(T* z, int64_t n) {
   if constexpr (std::is_same_v<T, float>) {
     const auto alternating = Alternating<1>(d);
     for (; i + kLanes<T> <= n; i += kLanes<T>) {
-      const auto abcd = LaneStage<1>(d, hn::LoadU(d, z + i));
+      const auto abcd = LaneStage<1>(d, hn::LoadU(d, z + i), alternating);
       const auto ddbb = hn::Shuffle1032(hn::DupOdd(abcd));
       hn::StoreU(hn::MulAdd(ddbb, alternating, hn::DupEven(abcd)), d, z + i);
     }

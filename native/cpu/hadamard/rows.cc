@@ -61,8 +61,9 @@ void ShortRows(const TypedRows<T, TStored, kSigned>& typed) {
   const int64_t n = rows.n, at_once = kLanes<T> / n;
   int64_t r = 0;
   if (!kSigned && rows.x_step == n && rows.y_step == n) {
+    const LaneStages<Tag<T>> lane_stages(d);
     for (; r + at_once <= rows.count; r += at_once) {
-      typed.SinkOf(r).Store(d, LaneStages(d, typed.SourceOf(r).Load(d, 0), n), 0);
+      typed.SinkOf(r).Store(d, lane_stages(typed.SourceOf(r).Load(d, 0), n), 0);
     }
   }
   for (; r < rows.count; ++r) {
