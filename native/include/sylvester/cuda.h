@@ -3,8 +3,9 @@
  * functions and runs the same kernels on the host, for tests.
  *
  * Kernel calls only enqueue work on a stream: they neither wait nor allocate. Results have the bits of the CPU library.
- * Pointers to elements are device pointers (memory that the device can reach), aligned to their element type.
- * A fault of a kernel shows up in a later call, usually syl_cuda_stream_wait, as SYL_INTERNAL.
+ * Pointers to elements are device pointers (memory that the device can reach), aligned to their element type: others
+ * are BAD_VALUE, and so is running a plan on another device than its own. A fault of a kernel shows up in a later call,
+ * usually syl_cuda_stream_wait, as SYL_INTERNAL.
  */
 #ifndef SYLVESTER_CUDA_H_
 #define SYLVESTER_CUDA_H_

@@ -83,8 +83,8 @@ typedef struct syl_hadamard_options {
   double scale;        /* 0: 1 / sqrt(the order of H: n, block or w); otherwise as given, finite */
   int32_t rounds;      /* 1..16 */
   int32_t quantizer;   /* SYL_HADAMARD_NO_QUANTIZER, ... */
-  int64_t group;       /* quantizer: elements of a group, divides n; 0: all n. U4, U2: n must fill whole bytes */
-  int64_t sign_rows;   /* rows of signs, >= 1 with signs; transform t uses row (t mod count[2]) mod sign_rows */
+  int64_t group;     /* elements of a quantizer's group, divides n; 0: all n, or no quantizer. U4, U2: n fills bytes */
+  int64_t sign_rows; /* >= 1 with signs, 0 without; transform t uses row (t mod count[2]) mod sign_rows */
   const uint32_t*
       signs; /* [rounds + 1][sign_rows][ceil(n / 32)], bit e % 32 of word e / 32 set: D_r[e] = -1; or NULL */
   const int32_t* gather;    /* [n], -1 or an index < x_length, no index twice; or NULL */
@@ -117,7 +117,7 @@ SYL_API syl_status syl_hadamard_describe(const syl_hadamard* plan, syl_hadamard_
 SYL_API int64_t syl_hadamard_workspace(const syl_hadamard* plan, int32_t threads);
 
 /* Transforms first .. first + count - 1. x, y, scales and zeros belong to transform 0 whatever first is.
- * scales (and zeros, U4 and U2 only): [transforms][groups] floats with a quantizer, otherwise NULL.
+ * scales (and zeros, U4 and U2 only): [transforms][groups] floats, aligned, with a quantizer, otherwise NULL.
  * y may be x when both have the same type and strides; any other overlap is refused (judged by the ranges of addresses
  * from the first to the last element of the transforms in the call).
  * Errors: NULL_ARGUMENT, BAD_VALUE (first, count), OVERLAP, WORKSPACE. */
