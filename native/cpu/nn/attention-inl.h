@@ -11,9 +11,9 @@
 
 #include "hwy/contrib/math/math-inl.h"
 #include "hwy/highway.h"
+#include "native/cpu/half-inl.h"
 #include "native/cpu/nn/attention.h"
 #include "native/cpu/nn/exp-inl.h"
-#include "native/cpu/half-inl.h"
 #include "native/cpu/nn/tree_sum-inl.h"
 
 HWY_BEFORE_NAMESPACE();

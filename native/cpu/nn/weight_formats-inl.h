@@ -9,8 +9,8 @@
 #endif
 
 #include "hwy/highway.h"
-#include "native/cpu/nn/dot_i16-inl.h"
 #include "native/cpu/half-inl.h"
+#include "native/cpu/nn/dot_i16-inl.h"
 #include "native/cpu/nn/matmul.h"
 
 HWY_BEFORE_NAMESPACE();
