@@ -131,7 +131,7 @@ syl_status CheckGroups(const char* where, HadamardPlan* plan) {
   REQUIRE_RANGE("group", o.group, 1, o.n);
   REQUIRE(o.n % o.group == 0, SYL_BAD_SHAPE, "group is %" PRId64 ", must divide n, which is %" PRId64, o.group, o.n);
   plan->groups = o.n / o.group;
-  const int64_t codes = o.quantizer == SYL_HADAMARD_U2 ? 4 : o.quantizer == SYL_HADAMARD_U4 ? 2 : 1;
+  const int64_t codes = HadamardCodesPerByte(o.quantizer);
   REQUIRE(o.n % codes == 0, SYL_BAD_SHAPE, "n is %" PRId64 ", must be a multiple of %" PRId64 " with quantizer %d", o.n,
           codes, o.quantizer);
   return SYL_OK;
@@ -322,12 +322,7 @@ syl_status DescribeHadamardPlan(const char* function, const HadamardPlan& plan, 
 }
 
 int64_t HadamardCodeBytes(const HadamardPlan& plan) {
-  switch (plan.options.quantizer) {
-    case SYL_HADAMARD_I8: return plan.options.n;
-    case SYL_HADAMARD_U4: return plan.options.n / 2;
-    case SYL_HADAMARD_U2: return plan.options.n / 4;
-    default: return 0;
-  }
+  return plan.options.n / HadamardCodesPerByte(plan.options.quantizer);
 }
 
 }  // namespace sylvester

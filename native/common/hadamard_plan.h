@@ -27,11 +27,9 @@ struct HadamardPlan {
   std::vector<int8_t> base;        // [base][base] +1 or -1; empty for base 1
 
   // Elements (codes: bytes) from transform 0 to a transform.
-  int64_t XOffset(int64_t transform) const { return Offset(options.x_stride, transform); }
-  int64_t YOffset(int64_t transform) const { return Offset(options.y_stride, transform); }
   int64_t Offset(const int64_t* stride, int64_t transform) const {
-    if (transform < options.count[2])
-      return transform * stride[2];  // most plans have one axis, and divisions take time
+    // Most plans have one axis, and divisions take time.
+    if (transform < options.count[2]) return transform * stride[2];
     const int64_t inner = transform % options.count[2], outer = transform / options.count[2];
     return outer / options.count[1] * stride[0] + outer % options.count[1] * stride[1] + inner * stride[2];
   }
@@ -62,7 +60,12 @@ struct HadamardRun {
 };
 syl_status CheckHadamardRun(const char* function, const HadamardPlan& plan, const HadamardRun& run);
 
-// Bytes of codes of one transform.
+// Codes of a quantizer in one byte.
+inline int64_t HadamardCodesPerByte(int32_t quantizer) {
+  return quantizer == SYL_HADAMARD_U2 ? 4 : quantizer == SYL_HADAMARD_U4 ? 2 : 1;
+}
+
+// Bytes of codes of one transform of a plan with a quantizer.
 int64_t HadamardCodeBytes(const HadamardPlan& plan);
 
 }  // namespace sylvester

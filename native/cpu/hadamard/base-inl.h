@@ -16,7 +16,7 @@ namespace sylvester {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// The sums of a quad that outputs are made of, index and meaning as in BasePattern: 8 and their negatives.
+// The sums of a quad that outputs are made of, 8 and their negatives, in the order of syl_hadamard::patterns.
 template <class D, typename T = hn::TFromD<D>>
 HWY_INLINE void QuadSums(D d, const T* z, int64_t m, T* sums) {
   const int64_t N = hn::MaxLanes(d);

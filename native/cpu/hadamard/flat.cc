@@ -14,8 +14,6 @@ namespace {
 constexpr int64_t kMaxFlat = int64_t{1} << 24;
 // The floats of longer 16-bit rows would not fit on the stack.
 constexpr int64_t kMaxFlat16 = int64_t{1} << 13;
-// Elements of a task: enough to be worth a thread's while.
-constexpr int64_t kTaskElements = int64_t{1} << 14;
 
 syl_status RunFlat(const char* function, syl_dtype type, void* x, int64_t rows, int64_t stride, int64_t n, double scale,
                    syl_pool* pool) {

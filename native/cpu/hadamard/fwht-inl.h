@@ -186,35 +186,32 @@ HWY_INLINE int OuterBits(int bits) {
   return passes == 1 ? bits : HWY_MAX(bits / passes, bits - most_inside);
 }
 
-// Rows of kRegisterRow elements, or of kOnePass.
-template <bool kTwice, class D, class Source, class Sink>
-HWY_INLINE void BaseRow(D d, const Source& source, int64_t first, const Sink& sink) {
-  const LaneStages<D> lane_stages(d);
-  if constexpr (kTwice) return OnePassRow(d, lane_stages, source, first, sink);
-  RegisterRow<kRegisters>(d, lane_stages, source, first, sink);
-}
-
-// Elements from `first` on, from source to memory, depth first: every part is done while a cache holds it. bits: stages
-// after those of BaseRow.
+// A row of kRegisterRow elements, or of kOnePass, to where it waits for the passes. A function of its own, as Pass.
 template <bool kTwice, class D, class Source, class Memory>
-void Part(D d, Source source, int64_t first, int bits, Memory memory) {
-  using T = hn::TFromD<D>;
-  if (bits == 0) return BaseRow<kTwice>(d, source, first, memory);
-  const int outer = OuterBits(bits);
-  const int64_t part = (kTwice ? kOnePass<T> : kRegisterRow<T>) << (bits - outer);
-  for (int64_t r = 0; r < int64_t{1} << outer; ++r) {
-    Part<kTwice>(d, source, first + r * part, bits - outer, memory);
+HWY_NOINLINE void BaseRow(D d, Source source, int64_t first, Memory memory) {
+  const LaneStages<D> lane_stages(d);
+  if constexpr (kTwice) {
+    OnePassRow(d, lane_stages, source, first, memory);
+  } else {
+    RegisterRow<kRegisters>(d, lane_stages, source, first, memory);
   }
-  Pass(outer, d, memory, first, part, memory);
 }
 
+// The elements from `first` on, depth first: every part is done while a cache holds it. bits: stages after those of
+// BaseRow, at least 1.
 template <bool kTwice, class D, class Source, class Memory, class Sink>
-HWY_INLINE void LongRow(D d, int bits, const Source& source, const Memory& memory, const Sink& sink) {
+void Part(D d, Source source, int64_t first, int bits, Memory memory, Sink sink) {
   using T = hn::TFromD<D>;
-  const int outer = OuterBits(bits);
-  const int64_t part = (kTwice ? kOnePass<T> : kRegisterRow<T>) << (bits - outer);
-  for (int64_t r = 0; r < int64_t{1} << outer; ++r) Part<kTwice>(d, source, r * part, bits - outer, memory);
-  Pass(outer, d, memory, 0, part, sink);
+  const int outer = OuterBits(bits), inner = bits - outer;
+  const int64_t length = (kTwice ? kOnePass<T> : kRegisterRow<T>) << inner;
+  for (int64_t r = 0; r < int64_t{1} << outer; ++r) {
+    if (inner == 0) {
+      BaseRow<kTwice>(d, source, first + r * length, memory);
+    } else {
+      Part<kTwice>(d, source, first + r * length, inner, memory, memory);
+    }
+  }
+  Pass(outer, d, memory, first, length, sink);
 }
 
 // One row of 2 kOnePass elements or more. memory: n elements where the row waits between its passes; it may be where
@@ -224,8 +221,8 @@ void LongRow(D d, int64_t n, Source source, Memory memory, Sink sink) {
   int bits = 0;
   while (kRegisterRow<hn::TFromD<D>> << bits < n) ++bits;
   // A row of kOnePass costs more than its halves: only where it saves a pass over memory.
-  if (PassesOf(bits - 1) < PassesOf(bits)) return LongRow<true>(d, bits - 1, source, memory, sink);
-  LongRow<false>(d, bits, source, memory, sink);
+  if (PassesOf(bits - 1) < PassesOf(bits)) return Part<true>(d, source, 0, bits - 1, memory, sink);
+  Part<false>(d, source, 0, bits, memory, sink);
 }
 
 template <size_t kVectors, class D, class Rows>

@@ -16,11 +16,10 @@ enum class HadamardPath {
 
 // The parts of a thread's scratch, in bytes from its start; the rows themselves come first.
 struct HadamardScratch {
-  int64_t sums;      // of quads, for a base
-  int64_t sorted;    // a row, group by group
-  int64_t codes;     // two rows of bytes
-  int64_t vertical;  // kMaxLanes rows
-  int64_t bytes;     // of everything; 0: none is needed
+  int64_t sums;    // of quads, for a base
+  int64_t sorted;  // a row, group by group
+  int64_t codes;   // two rows of bytes
+  int64_t bytes;   // of everything; 0: none is needed
 };
 
 }  // namespace sylvester

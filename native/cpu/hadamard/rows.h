@@ -24,6 +24,9 @@ struct HadamardRows {
   int64_t first_signs, period, signs_step;
 };
 
+// Elements of a thread's task: enough to be worth its while.
+constexpr int64_t kTaskElements = int64_t{1} << 14;
+
 // Longest 16-bit row that needs no `waiting` on any tier.
 constexpr int64_t kOnePass16 = 64;
 

@@ -232,7 +232,7 @@ void RunTransforms(const HadamardJob& job, int64_t first, int64_t count, uint8_t
       Quantize(job, t, rows, parts, scratch);
       t += rows;
     } else if (path == HadamardPath::kVertical && row >= kLanes<float>) {
-      VerticalRows(job, t, reinterpret_cast<float*>(scratch + parts.vertical));
+      VerticalRows(job, t, reinterpret_cast<float*>(scratch));
       t += kLanes<float>;
     } else if (o.x_type == SYL_F64) {
       GeneralRow<double>(job, t++, parts, scratch);
@@ -253,8 +253,6 @@ namespace {
 constexpr void (*kRunTransforms[kTierCount])(const HadamardJob&, int64_t, int64_t, uint8_t*) = SYL_TIERS(RunTransforms);
 
 constexpr int64_t kAlignment = 64;
-// Elements of a task: enough to be worth a thread's while.
-constexpr int64_t kTaskElements = int64_t{1} << 14;
 // Longest transform of the vertical path: its rows should stay in the second-level cache.
 constexpr int64_t kMaxVertical = int64_t{1} << 12;
 
@@ -311,12 +309,13 @@ HadamardScratch ScratchOf(const syl_hadamard& plan) {
   const bool in_place = path == HadamardPath::kDirect && (is_double || o.x_type == SYL_F32);
   HadamardScratch parts{};
   if (in_place || (path == HadamardPath::kDirect && o.block <= kOnePass16)) return parts;
-  const int64_t rows = path == HadamardPath::kQuantize ? RowsAtOnce(o.n) : 1;
+  const int64_t rows = path == HadamardPath::kQuantize   ? RowsAtOnce(o.n)
+                       : path == HadamardPath::kVertical ? kMaxLanes
+                                                         : 1;
   parts.sums = Aligned(rows * o.n * (is_double ? 8 : 4));
   parts.sorted = parts.sums + (o.base == 1 ? 0 : o.base / 4 * 16 * kAlignment);
   parts.codes = parts.sorted + (plan.sorted.empty() ? 0 : Aligned(o.n * 4));
-  parts.vertical = parts.codes + (quantized ? Aligned(o.n * 2) : 0);
-  parts.bytes = parts.vertical + (path == HadamardPath::kVertical ? o.n * kMaxLanes * 4 : 0);
+  parts.bytes = parts.codes + (quantized ? Aligned(o.n * 2) : 0);
   return parts;
 }
 

@@ -25,7 +25,7 @@ bool HasNetworkKernel(const HadamardPlan& plan) {
   if (!quantized) return true;
   if (plan.log2_butterflies > kMaxRowLog2) return o.n == network || (plan.group_map.empty() && network % o.group == 0);
   const int64_t vector = HadamardRowVector(o.x_type, plan.log2_butterflies);
-  const int64_t codes = o.quantizer == SYL_HADAMARD_I8 ? 1 : o.quantizer == SYL_HADAMARD_U4 ? 2 : 4;
+  const int64_t codes = HadamardCodesPerByte(o.quantizer);
   return plan.group_map.empty() && IsPowerOfTwo(o.group) && o.group <= network && o.group >= vector && vector >= codes;
 }
 

@@ -27,8 +27,7 @@ final class HadamardCritical {
           SylvesterFfi.syl_hadamard_run_transposed$address(),
           SylvesterFfi.syl_hadamard_run_transposed$descriptor());
 
-  // Handles of their own for arrays, in which all else, the plan and what is NULL, is a number:
-  // then
+  // Handles of their own for arrays. All else, the plan and what is NULL, is a number to them: then
   // the compiler removes the segments.
   private static final MethodHandle RUN_ARRAYS =
       link(SylvesterFfi.syl_hadamard_run$address(), planAndArrays(7));
