@@ -22,6 +22,7 @@ import org.bytedeco.javacpp.tools.InfoMapper;
               "sylvester/logits.h",
               "sylvester/nn.h",
               "sylvester/hadamard.h",
+              "sylvester/kv.h",
             }))
 @NoException
 public class Headers implements InfoMapper {

@@ -1921,6 +1921,2243 @@ public class SylvesterFfi extends Layouts {
            throw new AssertionError("should not reach here", ex$);
         }
     }
+    private static final int SYL_KV_POST_ROPE = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_KV_POST_ROPE = 0
+     * }
+     */
+    public static int SYL_KV_POST_ROPE() {
+        return SYL_KV_POST_ROPE;
+    }
+    private static final int SYL_KV_PRE_ROPE = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_KV_PRE_ROPE = 1
+     * }
+     */
+    public static int SYL_KV_PRE_ROPE() {
+        return SYL_KV_PRE_ROPE;
+    }
+    private static final int SYL_KV_ROTATE_NONE = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_KV_ROTATE_NONE = 0
+     * }
+     */
+    public static int SYL_KV_ROTATE_NONE() {
+        return SYL_KV_ROTATE_NONE;
+    }
+    private static final int SYL_KV_ROTATE_HEAD = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_KV_ROTATE_HEAD = 1
+     * }
+     */
+    public static int SYL_KV_ROTATE_HEAD() {
+        return SYL_KV_ROTATE_HEAD;
+    }
+    private static final int SYL_KV_ROTATE_GROUP = (int)2L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_KV_ROTATE_GROUP = 2
+     * }
+     */
+    public static int SYL_KV_ROTATE_GROUP() {
+        return SYL_KV_ROTATE_GROUP;
+    }
+    private static final int SYL_KV_UNIFORM = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_KV_UNIFORM = 0
+     * }
+     */
+    public static int SYL_KV_UNIFORM() {
+        return SYL_KV_UNIFORM;
+    }
+    private static final int SYL_KV_LLOYD_MAX = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_KV_LLOYD_MAX = 1
+     * }
+     */
+    public static int SYL_KV_LLOYD_MAX() {
+        return SYL_KV_LLOYD_MAX;
+    }
+    private static final int SYL_KV_CLIP_RANGE = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_KV_CLIP_RANGE = 0
+     * }
+     */
+    public static int SYL_KV_CLIP_RANGE() {
+        return SYL_KV_CLIP_RANGE;
+    }
+    private static final int SYL_KV_CLIP_MIDPOINT = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_KV_CLIP_MIDPOINT = 1
+     * }
+     */
+    public static int SYL_KV_CLIP_MIDPOINT() {
+        return SYL_KV_CLIP_MIDPOINT;
+    }
+    private static final int SYL_KV_CENTER_KEYS = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_KV_CENTER_KEYS = 1
+     * }
+     */
+    public static int SYL_KV_CENTER_KEYS() {
+        return SYL_KV_CENTER_KEYS;
+    }
+    private static final int SYL_KV_CENTER_VALUES = (int)2L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_KV_CENTER_VALUES = 2
+     * }
+     */
+    public static int SYL_KV_CENTER_VALUES() {
+        return SYL_KV_CENTER_VALUES;
+    }
+
+    private static class syl_kv_preset {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_kv_preset");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_preset(const char *name, int32_t bits, syl_kv_options *options)
+     * }
+     */
+    public static FunctionDescriptor syl_kv_preset$descriptor() {
+        return syl_kv_preset.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_preset(const char *name, int32_t bits, syl_kv_options *options)
+     * }
+     */
+    public static MethodHandle syl_kv_preset$handle() {
+        return syl_kv_preset.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_preset(const char *name, int32_t bits, syl_kv_options *options)
+     * }
+     */
+    public static MemorySegment syl_kv_preset$address() {
+        return syl_kv_preset.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_kv_preset(const char *name, int32_t bits, syl_kv_options *options)
+     * }
+     */
+    public static int syl_kv_preset(MemorySegment name, int bits, MemorySegment options) {
+        var mh$ = syl_kv_preset.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_kv_preset", name, bits, options);
+            }
+            return (int)mh$.invokeExact(name, bits, options);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_kv_calibration_new {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_kv_calibration_new");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_calibration_new(const syl_kv_geometry *geometry, syl_kv_calibration **calibration)
+     * }
+     */
+    public static FunctionDescriptor syl_kv_calibration_new$descriptor() {
+        return syl_kv_calibration_new.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_calibration_new(const syl_kv_geometry *geometry, syl_kv_calibration **calibration)
+     * }
+     */
+    public static MethodHandle syl_kv_calibration_new$handle() {
+        return syl_kv_calibration_new.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_calibration_new(const syl_kv_geometry *geometry, syl_kv_calibration **calibration)
+     * }
+     */
+    public static MemorySegment syl_kv_calibration_new$address() {
+        return syl_kv_calibration_new.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_kv_calibration_new(const syl_kv_geometry *geometry, syl_kv_calibration **calibration)
+     * }
+     */
+    public static int syl_kv_calibration_new(MemorySegment geometry, MemorySegment calibration) {
+        var mh$ = syl_kv_calibration_new.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_kv_calibration_new", geometry, calibration);
+            }
+            return (int)mh$.invokeExact(geometry, calibration);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_kv_calibration_free {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_kv_calibration_free");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * void syl_kv_calibration_free(syl_kv_calibration *calibration)
+     * }
+     */
+    public static FunctionDescriptor syl_kv_calibration_free$descriptor() {
+        return syl_kv_calibration_free.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * void syl_kv_calibration_free(syl_kv_calibration *calibration)
+     * }
+     */
+    public static MethodHandle syl_kv_calibration_free$handle() {
+        return syl_kv_calibration_free.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * void syl_kv_calibration_free(syl_kv_calibration *calibration)
+     * }
+     */
+    public static MemorySegment syl_kv_calibration_free$address() {
+        return syl_kv_calibration_free.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * void syl_kv_calibration_free(syl_kv_calibration *calibration)
+     * }
+     */
+    public static void syl_kv_calibration_free(MemorySegment calibration) {
+        var mh$ = syl_kv_calibration_free.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_kv_calibration_free", calibration);
+            }
+            mh$.invokeExact(calibration);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_kv_calibration_add_f32 {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_LONG
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_kv_calibration_add_f32");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_calibration_add_f32(syl_kv_calibration *calibration, int32_t layer, const float *k, int64_t k_stride, const float *v, int64_t v_stride, int64_t rows)
+     * }
+     */
+    public static FunctionDescriptor syl_kv_calibration_add_f32$descriptor() {
+        return syl_kv_calibration_add_f32.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_calibration_add_f32(syl_kv_calibration *calibration, int32_t layer, const float *k, int64_t k_stride, const float *v, int64_t v_stride, int64_t rows)
+     * }
+     */
+    public static MethodHandle syl_kv_calibration_add_f32$handle() {
+        return syl_kv_calibration_add_f32.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_calibration_add_f32(syl_kv_calibration *calibration, int32_t layer, const float *k, int64_t k_stride, const float *v, int64_t v_stride, int64_t rows)
+     * }
+     */
+    public static MemorySegment syl_kv_calibration_add_f32$address() {
+        return syl_kv_calibration_add_f32.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_kv_calibration_add_f32(syl_kv_calibration *calibration, int32_t layer, const float *k, int64_t k_stride, const float *v, int64_t v_stride, int64_t rows)
+     * }
+     */
+    public static int syl_kv_calibration_add_f32(MemorySegment calibration, int layer, MemorySegment k, long k_stride, MemorySegment v, long v_stride, long rows) {
+        var mh$ = syl_kv_calibration_add_f32.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_kv_calibration_add_f32", calibration, layer, k, k_stride, v, v_stride, rows);
+            }
+            return (int)mh$.invokeExact(calibration, layer, k, k_stride, v, v_stride, rows);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_kv_calibration_merge {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_kv_calibration_merge");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_calibration_merge(syl_kv_calibration *calibration, const syl_kv_calibration *other)
+     * }
+     */
+    public static FunctionDescriptor syl_kv_calibration_merge$descriptor() {
+        return syl_kv_calibration_merge.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_calibration_merge(syl_kv_calibration *calibration, const syl_kv_calibration *other)
+     * }
+     */
+    public static MethodHandle syl_kv_calibration_merge$handle() {
+        return syl_kv_calibration_merge.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_calibration_merge(syl_kv_calibration *calibration, const syl_kv_calibration *other)
+     * }
+     */
+    public static MemorySegment syl_kv_calibration_merge$address() {
+        return syl_kv_calibration_merge.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_kv_calibration_merge(syl_kv_calibration *calibration, const syl_kv_calibration *other)
+     * }
+     */
+    public static int syl_kv_calibration_merge(MemorySegment calibration, MemorySegment other) {
+        var mh$ = syl_kv_calibration_merge.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_kv_calibration_merge", calibration, other);
+            }
+            return (int)mh$.invokeExact(calibration, other);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_kv_plan_new {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_kv_plan_new");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_plan_new(const syl_kv_geometry *geometry, const syl_kv_options *options, const syl_kv_calibration *calibration, syl_kv_plan **plan)
+     * }
+     */
+    public static FunctionDescriptor syl_kv_plan_new$descriptor() {
+        return syl_kv_plan_new.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_plan_new(const syl_kv_geometry *geometry, const syl_kv_options *options, const syl_kv_calibration *calibration, syl_kv_plan **plan)
+     * }
+     */
+    public static MethodHandle syl_kv_plan_new$handle() {
+        return syl_kv_plan_new.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_plan_new(const syl_kv_geometry *geometry, const syl_kv_options *options, const syl_kv_calibration *calibration, syl_kv_plan **plan)
+     * }
+     */
+    public static MemorySegment syl_kv_plan_new$address() {
+        return syl_kv_plan_new.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_kv_plan_new(const syl_kv_geometry *geometry, const syl_kv_options *options, const syl_kv_calibration *calibration, syl_kv_plan **plan)
+     * }
+     */
+    public static int syl_kv_plan_new(MemorySegment geometry, MemorySegment options, MemorySegment calibration, MemorySegment plan) {
+        var mh$ = syl_kv_plan_new.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_kv_plan_new", geometry, options, calibration, plan);
+            }
+            return (int)mh$.invokeExact(geometry, options, calibration, plan);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_kv_plan_free {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_kv_plan_free");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * void syl_kv_plan_free(syl_kv_plan *plan)
+     * }
+     */
+    public static FunctionDescriptor syl_kv_plan_free$descriptor() {
+        return syl_kv_plan_free.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * void syl_kv_plan_free(syl_kv_plan *plan)
+     * }
+     */
+    public static MethodHandle syl_kv_plan_free$handle() {
+        return syl_kv_plan_free.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * void syl_kv_plan_free(syl_kv_plan *plan)
+     * }
+     */
+    public static MemorySegment syl_kv_plan_free$address() {
+        return syl_kv_plan_free.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * void syl_kv_plan_free(syl_kv_plan *plan)
+     * }
+     */
+    public static void syl_kv_plan_free(MemorySegment plan) {
+        var mh$ = syl_kv_plan_free.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_kv_plan_free", plan);
+            }
+            mh$.invokeExact(plan);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_kv_plan_size {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_kv_plan_size");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_plan_size(const syl_kv_plan *plan, int64_t *bytes)
+     * }
+     */
+    public static FunctionDescriptor syl_kv_plan_size$descriptor() {
+        return syl_kv_plan_size.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_plan_size(const syl_kv_plan *plan, int64_t *bytes)
+     * }
+     */
+    public static MethodHandle syl_kv_plan_size$handle() {
+        return syl_kv_plan_size.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_plan_size(const syl_kv_plan *plan, int64_t *bytes)
+     * }
+     */
+    public static MemorySegment syl_kv_plan_size$address() {
+        return syl_kv_plan_size.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_kv_plan_size(const syl_kv_plan *plan, int64_t *bytes)
+     * }
+     */
+    public static int syl_kv_plan_size(MemorySegment plan, MemorySegment bytes) {
+        var mh$ = syl_kv_plan_size.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_kv_plan_size", plan, bytes);
+            }
+            return (int)mh$.invokeExact(plan, bytes);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_kv_plan_save {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_kv_plan_save");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_plan_save(const syl_kv_plan *plan, void *file, int64_t bytes)
+     * }
+     */
+    public static FunctionDescriptor syl_kv_plan_save$descriptor() {
+        return syl_kv_plan_save.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_plan_save(const syl_kv_plan *plan, void *file, int64_t bytes)
+     * }
+     */
+    public static MethodHandle syl_kv_plan_save$handle() {
+        return syl_kv_plan_save.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_plan_save(const syl_kv_plan *plan, void *file, int64_t bytes)
+     * }
+     */
+    public static MemorySegment syl_kv_plan_save$address() {
+        return syl_kv_plan_save.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_kv_plan_save(const syl_kv_plan *plan, void *file, int64_t bytes)
+     * }
+     */
+    public static int syl_kv_plan_save(MemorySegment plan, MemorySegment file, long bytes) {
+        var mh$ = syl_kv_plan_save.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_kv_plan_save", plan, file, bytes);
+            }
+            return (int)mh$.invokeExact(plan, file, bytes);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_kv_plan_load {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_kv_plan_load");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_plan_load(const void *file, int64_t bytes, const syl_kv_geometry *geometry, syl_kv_plan **plan)
+     * }
+     */
+    public static FunctionDescriptor syl_kv_plan_load$descriptor() {
+        return syl_kv_plan_load.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_plan_load(const void *file, int64_t bytes, const syl_kv_geometry *geometry, syl_kv_plan **plan)
+     * }
+     */
+    public static MethodHandle syl_kv_plan_load$handle() {
+        return syl_kv_plan_load.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_plan_load(const void *file, int64_t bytes, const syl_kv_geometry *geometry, syl_kv_plan **plan)
+     * }
+     */
+    public static MemorySegment syl_kv_plan_load$address() {
+        return syl_kv_plan_load.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_kv_plan_load(const void *file, int64_t bytes, const syl_kv_geometry *geometry, syl_kv_plan **plan)
+     * }
+     */
+    public static int syl_kv_plan_load(MemorySegment file, long bytes, MemorySegment geometry, MemorySegment plan) {
+        var mh$ = syl_kv_plan_load.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_kv_plan_load", file, bytes, geometry, plan);
+            }
+            return (int)mh$.invokeExact(file, bytes, geometry, plan);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_kv_plan_describe {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_kv_plan_describe");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_plan_describe(const syl_kv_plan *plan, syl_kv_plan_info *info)
+     * }
+     */
+    public static FunctionDescriptor syl_kv_plan_describe$descriptor() {
+        return syl_kv_plan_describe.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_plan_describe(const syl_kv_plan *plan, syl_kv_plan_info *info)
+     * }
+     */
+    public static MethodHandle syl_kv_plan_describe$handle() {
+        return syl_kv_plan_describe.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_plan_describe(const syl_kv_plan *plan, syl_kv_plan_info *info)
+     * }
+     */
+    public static MemorySegment syl_kv_plan_describe$address() {
+        return syl_kv_plan_describe.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_kv_plan_describe(const syl_kv_plan *plan, syl_kv_plan_info *info)
+     * }
+     */
+    public static int syl_kv_plan_describe(MemorySegment plan, MemorySegment info) {
+        var mh$ = syl_kv_plan_describe.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_kv_plan_describe", plan, info);
+            }
+            return (int)mh$.invokeExact(plan, info);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_kv_plan_options {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_kv_plan_options");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_plan_options(const syl_kv_plan *plan, syl_kv_options *options)
+     * }
+     */
+    public static FunctionDescriptor syl_kv_plan_options$descriptor() {
+        return syl_kv_plan_options.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_plan_options(const syl_kv_plan *plan, syl_kv_options *options)
+     * }
+     */
+    public static MethodHandle syl_kv_plan_options$handle() {
+        return syl_kv_plan_options.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_plan_options(const syl_kv_plan *plan, syl_kv_options *options)
+     * }
+     */
+    public static MemorySegment syl_kv_plan_options$address() {
+        return syl_kv_plan_options.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_kv_plan_options(const syl_kv_plan *plan, syl_kv_options *options)
+     * }
+     */
+    public static int syl_kv_plan_options(MemorySegment plan, MemorySegment options) {
+        var mh$ = syl_kv_plan_options.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_kv_plan_options", plan, options);
+            }
+            return (int)mh$.invokeExact(plan, options);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_kv_arena_size {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_kv_arena_size");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_arena_size(const syl_kv_plan *plan, const syl_kv_cache_options *options, int64_t *bytes)
+     * }
+     */
+    public static FunctionDescriptor syl_kv_arena_size$descriptor() {
+        return syl_kv_arena_size.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_arena_size(const syl_kv_plan *plan, const syl_kv_cache_options *options, int64_t *bytes)
+     * }
+     */
+    public static MethodHandle syl_kv_arena_size$handle() {
+        return syl_kv_arena_size.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_arena_size(const syl_kv_plan *plan, const syl_kv_cache_options *options, int64_t *bytes)
+     * }
+     */
+    public static MemorySegment syl_kv_arena_size$address() {
+        return syl_kv_arena_size.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_kv_arena_size(const syl_kv_plan *plan, const syl_kv_cache_options *options, int64_t *bytes)
+     * }
+     */
+    public static int syl_kv_arena_size(MemorySegment plan, MemorySegment options, MemorySegment bytes) {
+        var mh$ = syl_kv_arena_size.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_kv_arena_size", plan, options, bytes);
+            }
+            return (int)mh$.invokeExact(plan, options, bytes);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_kv_cache_new {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_kv_cache_new");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_cache_new(const syl_kv_plan *plan, const syl_kv_cache_options *options, syl_kv_cache **cache)
+     * }
+     */
+    public static FunctionDescriptor syl_kv_cache_new$descriptor() {
+        return syl_kv_cache_new.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_cache_new(const syl_kv_plan *plan, const syl_kv_cache_options *options, syl_kv_cache **cache)
+     * }
+     */
+    public static MethodHandle syl_kv_cache_new$handle() {
+        return syl_kv_cache_new.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_cache_new(const syl_kv_plan *plan, const syl_kv_cache_options *options, syl_kv_cache **cache)
+     * }
+     */
+    public static MemorySegment syl_kv_cache_new$address() {
+        return syl_kv_cache_new.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_kv_cache_new(const syl_kv_plan *plan, const syl_kv_cache_options *options, syl_kv_cache **cache)
+     * }
+     */
+    public static int syl_kv_cache_new(MemorySegment plan, MemorySegment options, MemorySegment cache) {
+        var mh$ = syl_kv_cache_new.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_kv_cache_new", plan, options, cache);
+            }
+            return (int)mh$.invokeExact(plan, options, cache);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_kv_cache_free {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_kv_cache_free");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_cache_free(syl_kv_cache *cache)
+     * }
+     */
+    public static FunctionDescriptor syl_kv_cache_free$descriptor() {
+        return syl_kv_cache_free.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_cache_free(syl_kv_cache *cache)
+     * }
+     */
+    public static MethodHandle syl_kv_cache_free$handle() {
+        return syl_kv_cache_free.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_cache_free(syl_kv_cache *cache)
+     * }
+     */
+    public static MemorySegment syl_kv_cache_free$address() {
+        return syl_kv_cache_free.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_kv_cache_free(syl_kv_cache *cache)
+     * }
+     */
+    public static int syl_kv_cache_free(MemorySegment cache) {
+        var mh$ = syl_kv_cache_free.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_kv_cache_free", cache);
+            }
+            return (int)mh$.invokeExact(cache);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_kv_sequence_new {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_kv_sequence_new");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_sequence_new(syl_kv_cache *cache, syl_kv_sequence **sequence)
+     * }
+     */
+    public static FunctionDescriptor syl_kv_sequence_new$descriptor() {
+        return syl_kv_sequence_new.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_sequence_new(syl_kv_cache *cache, syl_kv_sequence **sequence)
+     * }
+     */
+    public static MethodHandle syl_kv_sequence_new$handle() {
+        return syl_kv_sequence_new.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_sequence_new(syl_kv_cache *cache, syl_kv_sequence **sequence)
+     * }
+     */
+    public static MemorySegment syl_kv_sequence_new$address() {
+        return syl_kv_sequence_new.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_kv_sequence_new(syl_kv_cache *cache, syl_kv_sequence **sequence)
+     * }
+     */
+    public static int syl_kv_sequence_new(MemorySegment cache, MemorySegment sequence) {
+        var mh$ = syl_kv_sequence_new.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_kv_sequence_new", cache, sequence);
+            }
+            return (int)mh$.invokeExact(cache, sequence);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_kv_sequence_free {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_kv_sequence_free");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * void syl_kv_sequence_free(syl_kv_sequence *sequence)
+     * }
+     */
+    public static FunctionDescriptor syl_kv_sequence_free$descriptor() {
+        return syl_kv_sequence_free.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * void syl_kv_sequence_free(syl_kv_sequence *sequence)
+     * }
+     */
+    public static MethodHandle syl_kv_sequence_free$handle() {
+        return syl_kv_sequence_free.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * void syl_kv_sequence_free(syl_kv_sequence *sequence)
+     * }
+     */
+    public static MemorySegment syl_kv_sequence_free$address() {
+        return syl_kv_sequence_free.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * void syl_kv_sequence_free(syl_kv_sequence *sequence)
+     * }
+     */
+    public static void syl_kv_sequence_free(MemorySegment sequence) {
+        var mh$ = syl_kv_sequence_free.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_kv_sequence_free", sequence);
+            }
+            mh$.invokeExact(sequence);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_kv_length {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_kv_length");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_length(const syl_kv_sequence *sequence, int32_t layer, int64_t *tokens)
+     * }
+     */
+    public static FunctionDescriptor syl_kv_length$descriptor() {
+        return syl_kv_length.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_length(const syl_kv_sequence *sequence, int32_t layer, int64_t *tokens)
+     * }
+     */
+    public static MethodHandle syl_kv_length$handle() {
+        return syl_kv_length.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_length(const syl_kv_sequence *sequence, int32_t layer, int64_t *tokens)
+     * }
+     */
+    public static MemorySegment syl_kv_length$address() {
+        return syl_kv_length.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_kv_length(const syl_kv_sequence *sequence, int32_t layer, int64_t *tokens)
+     * }
+     */
+    public static int syl_kv_length(MemorySegment sequence, int layer, MemorySegment tokens) {
+        var mh$ = syl_kv_length.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_kv_length", sequence, layer, tokens);
+            }
+            return (int)mh$.invokeExact(sequence, layer, tokens);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_kv_fork {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_kv_fork");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_fork(const syl_kv_sequence *sequence, int64_t tokens, syl_kv_sequence **fork)
+     * }
+     */
+    public static FunctionDescriptor syl_kv_fork$descriptor() {
+        return syl_kv_fork.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_fork(const syl_kv_sequence *sequence, int64_t tokens, syl_kv_sequence **fork)
+     * }
+     */
+    public static MethodHandle syl_kv_fork$handle() {
+        return syl_kv_fork.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_fork(const syl_kv_sequence *sequence, int64_t tokens, syl_kv_sequence **fork)
+     * }
+     */
+    public static MemorySegment syl_kv_fork$address() {
+        return syl_kv_fork.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_kv_fork(const syl_kv_sequence *sequence, int64_t tokens, syl_kv_sequence **fork)
+     * }
+     */
+    public static int syl_kv_fork(MemorySegment sequence, long tokens, MemorySegment fork) {
+        var mh$ = syl_kv_fork.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_kv_fork", sequence, tokens, fork);
+            }
+            return (int)mh$.invokeExact(sequence, tokens, fork);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_kv_truncate {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_kv_truncate");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_truncate(syl_kv_sequence *sequence, int64_t tokens)
+     * }
+     */
+    public static FunctionDescriptor syl_kv_truncate$descriptor() {
+        return syl_kv_truncate.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_truncate(syl_kv_sequence *sequence, int64_t tokens)
+     * }
+     */
+    public static MethodHandle syl_kv_truncate$handle() {
+        return syl_kv_truncate.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_truncate(syl_kv_sequence *sequence, int64_t tokens)
+     * }
+     */
+    public static MemorySegment syl_kv_truncate$address() {
+        return syl_kv_truncate.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_kv_truncate(syl_kv_sequence *sequence, int64_t tokens)
+     * }
+     */
+    public static int syl_kv_truncate(MemorySegment sequence, long tokens) {
+        var mh$ = syl_kv_truncate.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_kv_truncate", sequence, tokens);
+            }
+            return (int)mh$.invokeExact(sequence, tokens);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_kv_truncatable {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_kv_truncatable");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_truncatable(const syl_kv_sequence *sequence, int64_t *tokens)
+     * }
+     */
+    public static FunctionDescriptor syl_kv_truncatable$descriptor() {
+        return syl_kv_truncatable.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_truncatable(const syl_kv_sequence *sequence, int64_t *tokens)
+     * }
+     */
+    public static MethodHandle syl_kv_truncatable$handle() {
+        return syl_kv_truncatable.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_truncatable(const syl_kv_sequence *sequence, int64_t *tokens)
+     * }
+     */
+    public static MemorySegment syl_kv_truncatable$address() {
+        return syl_kv_truncatable.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_kv_truncatable(const syl_kv_sequence *sequence, int64_t *tokens)
+     * }
+     */
+    public static int syl_kv_truncatable(MemorySegment sequence, MemorySegment tokens) {
+        var mh$ = syl_kv_truncatable.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_kv_truncatable", sequence, tokens);
+            }
+            return (int)mh$.invokeExact(sequence, tokens);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_kv_remove {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_LONG
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_kv_remove");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_remove(syl_kv_sequence *sequence, int64_t first, int64_t count)
+     * }
+     */
+    public static FunctionDescriptor syl_kv_remove$descriptor() {
+        return syl_kv_remove.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_remove(syl_kv_sequence *sequence, int64_t first, int64_t count)
+     * }
+     */
+    public static MethodHandle syl_kv_remove$handle() {
+        return syl_kv_remove.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_remove(syl_kv_sequence *sequence, int64_t first, int64_t count)
+     * }
+     */
+    public static MemorySegment syl_kv_remove$address() {
+        return syl_kv_remove.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_kv_remove(syl_kv_sequence *sequence, int64_t first, int64_t count)
+     * }
+     */
+    public static int syl_kv_remove(MemorySegment sequence, long first, long count) {
+        var mh$ = syl_kv_remove.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_kv_remove", sequence, first, count);
+            }
+            return (int)mh$.invokeExact(sequence, first, count);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_kv_append_workspace {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_kv_append_workspace");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_append_workspace(const syl_kv_batch *batch, int32_t threads, int64_t *bytes)
+     * }
+     */
+    public static FunctionDescriptor syl_kv_append_workspace$descriptor() {
+        return syl_kv_append_workspace.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_append_workspace(const syl_kv_batch *batch, int32_t threads, int64_t *bytes)
+     * }
+     */
+    public static MethodHandle syl_kv_append_workspace$handle() {
+        return syl_kv_append_workspace.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_append_workspace(const syl_kv_batch *batch, int32_t threads, int64_t *bytes)
+     * }
+     */
+    public static MemorySegment syl_kv_append_workspace$address() {
+        return syl_kv_append_workspace.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_kv_append_workspace(const syl_kv_batch *batch, int32_t threads, int64_t *bytes)
+     * }
+     */
+    public static int syl_kv_append_workspace(MemorySegment batch, int threads, MemorySegment bytes) {
+        var mh$ = syl_kv_append_workspace.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_kv_append_workspace", batch, threads, bytes);
+            }
+            return (int)mh$.invokeExact(batch, threads, bytes);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_kv_attend_workspace {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_kv_attend_workspace");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_attend_workspace(const syl_kv_batch *batch, int32_t layer, int32_t threads, int64_t *bytes)
+     * }
+     */
+    public static FunctionDescriptor syl_kv_attend_workspace$descriptor() {
+        return syl_kv_attend_workspace.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_attend_workspace(const syl_kv_batch *batch, int32_t layer, int32_t threads, int64_t *bytes)
+     * }
+     */
+    public static MethodHandle syl_kv_attend_workspace$handle() {
+        return syl_kv_attend_workspace.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_attend_workspace(const syl_kv_batch *batch, int32_t layer, int32_t threads, int64_t *bytes)
+     * }
+     */
+    public static MemorySegment syl_kv_attend_workspace$address() {
+        return syl_kv_attend_workspace.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_kv_attend_workspace(const syl_kv_batch *batch, int32_t layer, int32_t threads, int64_t *bytes)
+     * }
+     */
+    public static int syl_kv_attend_workspace(MemorySegment batch, int layer, int threads, MemorySegment bytes) {
+        var mh$ = syl_kv_attend_workspace.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_kv_attend_workspace", batch, layer, threads, bytes);
+            }
+            return (int)mh$.invokeExact(batch, layer, threads, bytes);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_kv_append_f32 {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_kv_append_f32");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_append_f32(const syl_kv_batch *batch, int32_t layer, const float *k, int64_t k_stride, const float *v, int64_t v_stride, const uint8_t *sinks, void *workspace, int64_t workspace_bytes, syl_pool *pool)
+     * }
+     */
+    public static FunctionDescriptor syl_kv_append_f32$descriptor() {
+        return syl_kv_append_f32.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_append_f32(const syl_kv_batch *batch, int32_t layer, const float *k, int64_t k_stride, const float *v, int64_t v_stride, const uint8_t *sinks, void *workspace, int64_t workspace_bytes, syl_pool *pool)
+     * }
+     */
+    public static MethodHandle syl_kv_append_f32$handle() {
+        return syl_kv_append_f32.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_append_f32(const syl_kv_batch *batch, int32_t layer, const float *k, int64_t k_stride, const float *v, int64_t v_stride, const uint8_t *sinks, void *workspace, int64_t workspace_bytes, syl_pool *pool)
+     * }
+     */
+    public static MemorySegment syl_kv_append_f32$address() {
+        return syl_kv_append_f32.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_kv_append_f32(const syl_kv_batch *batch, int32_t layer, const float *k, int64_t k_stride, const float *v, int64_t v_stride, const uint8_t *sinks, void *workspace, int64_t workspace_bytes, syl_pool *pool)
+     * }
+     */
+    public static int syl_kv_append_f32(MemorySegment batch, int layer, MemorySegment k, long k_stride, MemorySegment v, long v_stride, MemorySegment sinks, MemorySegment workspace, long workspace_bytes, MemorySegment pool) {
+        var mh$ = syl_kv_append_f32.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_kv_append_f32", batch, layer, k, k_stride, v, v_stride, sinks, workspace, workspace_bytes, pool);
+            }
+            return (int)mh$.invokeExact(batch, layer, k, k_stride, v, v_stride, sinks, workspace, workspace_bytes, pool);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_kv_attend_f32 {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_kv_attend_f32");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_attend_f32(const syl_kv_batch *batch, int32_t layer, const float *q, int64_t q_stride, float *y, int64_t y_stride, void *workspace, int64_t workspace_bytes, syl_pool *pool)
+     * }
+     */
+    public static FunctionDescriptor syl_kv_attend_f32$descriptor() {
+        return syl_kv_attend_f32.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_attend_f32(const syl_kv_batch *batch, int32_t layer, const float *q, int64_t q_stride, float *y, int64_t y_stride, void *workspace, int64_t workspace_bytes, syl_pool *pool)
+     * }
+     */
+    public static MethodHandle syl_kv_attend_f32$handle() {
+        return syl_kv_attend_f32.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_attend_f32(const syl_kv_batch *batch, int32_t layer, const float *q, int64_t q_stride, float *y, int64_t y_stride, void *workspace, int64_t workspace_bytes, syl_pool *pool)
+     * }
+     */
+    public static MemorySegment syl_kv_attend_f32$address() {
+        return syl_kv_attend_f32.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_kv_attend_f32(const syl_kv_batch *batch, int32_t layer, const float *q, int64_t q_stride, float *y, int64_t y_stride, void *workspace, int64_t workspace_bytes, syl_pool *pool)
+     * }
+     */
+    public static int syl_kv_attend_f32(MemorySegment batch, int layer, MemorySegment q, long q_stride, MemorySegment y, long y_stride, MemorySegment workspace, long workspace_bytes, MemorySegment pool) {
+        var mh$ = syl_kv_attend_f32.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_kv_attend_f32", batch, layer, q, q_stride, y, y_stride, workspace, workspace_bytes, pool);
+            }
+            return (int)mh$.invokeExact(batch, layer, q, q_stride, y, y_stride, workspace, workspace_bytes, pool);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_kv_find_sinks_f32 {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_kv_find_sinks_f32");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_find_sinks_f32(const float *hidden, int64_t stride, int64_t rows, int64_t cols, int64_t count, uint8_t *sinks)
+     * }
+     */
+    public static FunctionDescriptor syl_kv_find_sinks_f32$descriptor() {
+        return syl_kv_find_sinks_f32.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_find_sinks_f32(const float *hidden, int64_t stride, int64_t rows, int64_t cols, int64_t count, uint8_t *sinks)
+     * }
+     */
+    public static MethodHandle syl_kv_find_sinks_f32$handle() {
+        return syl_kv_find_sinks_f32.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_find_sinks_f32(const float *hidden, int64_t stride, int64_t rows, int64_t cols, int64_t count, uint8_t *sinks)
+     * }
+     */
+    public static MemorySegment syl_kv_find_sinks_f32$address() {
+        return syl_kv_find_sinks_f32.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_kv_find_sinks_f32(const float *hidden, int64_t stride, int64_t rows, int64_t cols, int64_t count, uint8_t *sinks)
+     * }
+     */
+    public static int syl_kv_find_sinks_f32(MemorySegment hidden, long stride, long rows, long cols, long count, MemorySegment sinks) {
+        var mh$ = syl_kv_find_sinks_f32.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_kv_find_sinks_f32", hidden, stride, rows, cols, count, sinks);
+            }
+            return (int)mh$.invokeExact(hidden, stride, rows, cols, count, sinks);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+    private static final int SYL_KV_KEYS = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_KV_KEYS = 0
+     * }
+     */
+    public static int SYL_KV_KEYS() {
+        return SYL_KV_KEYS;
+    }
+    private static final int SYL_KV_VALUES = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_KV_VALUES = 1
+     * }
+     */
+    public static int SYL_KV_VALUES() {
+        return SYL_KV_VALUES;
+    }
+
+    private static class syl_kv_dequantize_f32 {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_kv_dequantize_f32");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_dequantize_f32(const syl_kv_sequence *sequence, int32_t layer, int32_t what, int64_t first, int64_t count, float *y, int64_t y_stride)
+     * }
+     */
+    public static FunctionDescriptor syl_kv_dequantize_f32$descriptor() {
+        return syl_kv_dequantize_f32.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_dequantize_f32(const syl_kv_sequence *sequence, int32_t layer, int32_t what, int64_t first, int64_t count, float *y, int64_t y_stride)
+     * }
+     */
+    public static MethodHandle syl_kv_dequantize_f32$handle() {
+        return syl_kv_dequantize_f32.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_dequantize_f32(const syl_kv_sequence *sequence, int32_t layer, int32_t what, int64_t first, int64_t count, float *y, int64_t y_stride)
+     * }
+     */
+    public static MemorySegment syl_kv_dequantize_f32$address() {
+        return syl_kv_dequantize_f32.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_kv_dequantize_f32(const syl_kv_sequence *sequence, int32_t layer, int32_t what, int64_t first, int64_t count, float *y, int64_t y_stride)
+     * }
+     */
+    public static int syl_kv_dequantize_f32(MemorySegment sequence, int layer, int what, long first, long count, MemorySegment y, long y_stride) {
+        var mh$ = syl_kv_dequantize_f32.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_kv_dequantize_f32", sequence, layer, what, first, count, y, y_stride);
+            }
+            return (int)mh$.invokeExact(sequence, layer, what, first, count, y, y_stride);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_kv_codes {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_kv_codes");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_codes(const syl_kv_sequence *sequence, int32_t layer, int32_t what, int64_t first, int64_t count, uint8_t *codes, uint8_t *scales, int8_t *zeros)
+     * }
+     */
+    public static FunctionDescriptor syl_kv_codes$descriptor() {
+        return syl_kv_codes.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_codes(const syl_kv_sequence *sequence, int32_t layer, int32_t what, int64_t first, int64_t count, uint8_t *codes, uint8_t *scales, int8_t *zeros)
+     * }
+     */
+    public static MethodHandle syl_kv_codes$handle() {
+        return syl_kv_codes.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_codes(const syl_kv_sequence *sequence, int32_t layer, int32_t what, int64_t first, int64_t count, uint8_t *codes, uint8_t *scales, int8_t *zeros)
+     * }
+     */
+    public static MemorySegment syl_kv_codes$address() {
+        return syl_kv_codes.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_kv_codes(const syl_kv_sequence *sequence, int32_t layer, int32_t what, int64_t first, int64_t count, uint8_t *codes, uint8_t *scales, int8_t *zeros)
+     * }
+     */
+    public static int syl_kv_codes(MemorySegment sequence, int layer, int what, long first, long count, MemorySegment codes, MemorySegment scales, MemorySegment zeros) {
+        var mh$ = syl_kv_codes.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_kv_codes", sequence, layer, what, first, count, codes, scales, zeros);
+            }
+            return (int)mh$.invokeExact(sequence, layer, what, first, count, codes, scales, zeros);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_kv_sequence_memory {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_kv_sequence_memory");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_sequence_memory(const syl_kv_sequence *sequence, syl_kv_memory *memory)
+     * }
+     */
+    public static FunctionDescriptor syl_kv_sequence_memory$descriptor() {
+        return syl_kv_sequence_memory.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_sequence_memory(const syl_kv_sequence *sequence, syl_kv_memory *memory)
+     * }
+     */
+    public static MethodHandle syl_kv_sequence_memory$handle() {
+        return syl_kv_sequence_memory.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_sequence_memory(const syl_kv_sequence *sequence, syl_kv_memory *memory)
+     * }
+     */
+    public static MemorySegment syl_kv_sequence_memory$address() {
+        return syl_kv_sequence_memory.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_kv_sequence_memory(const syl_kv_sequence *sequence, syl_kv_memory *memory)
+     * }
+     */
+    public static int syl_kv_sequence_memory(MemorySegment sequence, MemorySegment memory) {
+        var mh$ = syl_kv_sequence_memory.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_kv_sequence_memory", sequence, memory);
+            }
+            return (int)mh$.invokeExact(sequence, memory);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_kv_cache_pages {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_kv_cache_pages");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_cache_pages(const syl_kv_cache *cache, int64_t *used, int64_t *pages)
+     * }
+     */
+    public static FunctionDescriptor syl_kv_cache_pages$descriptor() {
+        return syl_kv_cache_pages.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_cache_pages(const syl_kv_cache *cache, int64_t *used, int64_t *pages)
+     * }
+     */
+    public static MethodHandle syl_kv_cache_pages$handle() {
+        return syl_kv_cache_pages.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_cache_pages(const syl_kv_cache *cache, int64_t *used, int64_t *pages)
+     * }
+     */
+    public static MemorySegment syl_kv_cache_pages$address() {
+        return syl_kv_cache_pages.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_kv_cache_pages(const syl_kv_cache *cache, int64_t *used, int64_t *pages)
+     * }
+     */
+    public static int syl_kv_cache_pages(MemorySegment cache, MemorySegment used, MemorySegment pages) {
+        var mh$ = syl_kv_cache_pages.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_kv_cache_pages", cache, used, pages);
+            }
+            return (int)mh$.invokeExact(cache, used, pages);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_kv_save_size {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_kv_save_size");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_save_size(const syl_kv_sequence *sequence, int64_t *bytes)
+     * }
+     */
+    public static FunctionDescriptor syl_kv_save_size$descriptor() {
+        return syl_kv_save_size.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_save_size(const syl_kv_sequence *sequence, int64_t *bytes)
+     * }
+     */
+    public static MethodHandle syl_kv_save_size$handle() {
+        return syl_kv_save_size.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_save_size(const syl_kv_sequence *sequence, int64_t *bytes)
+     * }
+     */
+    public static MemorySegment syl_kv_save_size$address() {
+        return syl_kv_save_size.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_kv_save_size(const syl_kv_sequence *sequence, int64_t *bytes)
+     * }
+     */
+    public static int syl_kv_save_size(MemorySegment sequence, MemorySegment bytes) {
+        var mh$ = syl_kv_save_size.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_kv_save_size", sequence, bytes);
+            }
+            return (int)mh$.invokeExact(sequence, bytes);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_kv_save {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_kv_save");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_save(const syl_kv_sequence *sequence, void *file, int64_t bytes)
+     * }
+     */
+    public static FunctionDescriptor syl_kv_save$descriptor() {
+        return syl_kv_save.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_save(const syl_kv_sequence *sequence, void *file, int64_t bytes)
+     * }
+     */
+    public static MethodHandle syl_kv_save$handle() {
+        return syl_kv_save.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_save(const syl_kv_sequence *sequence, void *file, int64_t bytes)
+     * }
+     */
+    public static MemorySegment syl_kv_save$address() {
+        return syl_kv_save.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_kv_save(const syl_kv_sequence *sequence, void *file, int64_t bytes)
+     * }
+     */
+    public static int syl_kv_save(MemorySegment sequence, MemorySegment file, long bytes) {
+        var mh$ = syl_kv_save.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_kv_save", sequence, file, bytes);
+            }
+            return (int)mh$.invokeExact(sequence, file, bytes);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_kv_load {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_kv_load");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_load(syl_kv_cache *cache, const void *file, int64_t bytes, syl_kv_sequence **sequence)
+     * }
+     */
+    public static FunctionDescriptor syl_kv_load$descriptor() {
+        return syl_kv_load.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_load(syl_kv_cache *cache, const void *file, int64_t bytes, syl_kv_sequence **sequence)
+     * }
+     */
+    public static MethodHandle syl_kv_load$handle() {
+        return syl_kv_load.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_load(syl_kv_cache *cache, const void *file, int64_t bytes, syl_kv_sequence **sequence)
+     * }
+     */
+    public static MemorySegment syl_kv_load$address() {
+        return syl_kv_load.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_kv_load(syl_kv_cache *cache, const void *file, int64_t bytes, syl_kv_sequence **sequence)
+     * }
+     */
+    public static int syl_kv_load(MemorySegment cache, MemorySegment file, long bytes, MemorySegment sequence) {
+        var mh$ = syl_kv_load.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_kv_load", cache, file, bytes, sequence);
+            }
+            return (int)mh$.invokeExact(cache, file, bytes, sequence);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
 
     private static class syl_logits_stats_f32 {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
