@@ -4,6 +4,7 @@
 
 #include <sylvester/kv.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -40,50 +41,93 @@ struct syl_kv_cache {
   int64_t page_bytes;  // page_tiles * plan->tile_bytes
   uint8_t* arena;      // [pages][page_bytes], 64-byte aligned
   bool owns_arena;
-  syl_hadamard* rotate_keys;  // NULL: keys (values) are not rotated
+  // R on rows of contiguous floats, any number of them, in place; NULL: keys (values) are not rotated.
+  syl_hadamard* rotate_keys;
   syl_hadamard* rotate_values;
+  // PRE_ROPE: R of keys on the columns of a decoded tile of one rotation group, [heads][head_dim][16 tokens]; or NULL.
+  syl_hadamard* unrotate_tiles;
   // PRE_ROPE: cos, sin of in-tile offsets 0..15, [rope_dims / 2][2][16 tokens] floats, magnitude included.
   std::vector<float> rope_offsets;
 
-  std::mutex mutex;  // of what follows
+  mutable std::mutex mutex;  // of what follows
   int64_t sequences;
   std::vector<int32_t> free_pages;
   std::vector<int32_t> tile_users;  // [pages * page_tiles] sequences whose table names the tile
   std::vector<int32_t> page_users;  // [pages] the sum of its tiles', plus one for a sequence that it is open for
+
+  uint8_t* Tile(int32_t layer, int32_t index) const {
+    const sylvester::KvLayer& of = plan->layers[layer];
+    const int64_t page = index / page_tiles, slot = index % page_tiles;
+    return arena + page * page_bytes + of.page_offset * page_tiles + slot * of.tile_bytes;
+  }
 };
 
-// A tile of all layers is named by page * page_tiles + slot.
+// A tile of all layers is named by page * page_tiles + slot. Only full tiles are shared, so that no tile that will be
+// written ever is. Tile t of a text has the tokens from 16 t on, which is their position too.
 struct syl_kv_sequence {
   syl_kv_cache* cache;
-  std::vector<int32_t> tiles;          // of the text's tiles that have room in a page; reserved for all pages
-  std::vector<int64_t> tile_position;  // of the first token of each tile, for PRE_ROPE; 16 t until something is removed
-  std::vector<int64_t> lengths;        // [layers] tokens appended
+  std::vector<int32_t> tiles;               // of the text's packed tiles; reserved for all pages
+  std::vector<int64_t> lengths;             // [layers] tokens appended
   std::vector<sylvester::KvHalves> halves;  // [layers]
   int64_t ring_tiles;                       // 0 without a window
   int64_t sink_capacity;                    // first_tokens + max_sinks
-  int64_t oldest_half;                      // first token of the ring that still is what was appended
+  int64_t oldest_half;                      // first token of the ring that still is what was appended; starts a tile
   int32_t open_page;                        // whose free slots the sequence may take; -1: none
+  bool in_batch;                            // while a batch is checked
 
   const sylvester::KvPlan& Plan() const { return *cache->plan; }
-  uint8_t* Tile(int32_t layer, int64_t tile) const {
-    const sylvester::KvLayer& of = Plan().layers[layer];
-    const int64_t index = tiles[tile], page = index / cache->page_tiles, slot = index % cache->page_tiles;
-    return cache->arena + page * cache->page_bytes + of.page_offset * cache->page_tiles + slot * of.tile_bytes;
+  uint8_t* Tile(int32_t layer, int64_t tile) const { return cache->Tile(layer, tiles[tile]); }
+
+  // Counts tokens whose bytes append has written.
+  void Advance(int32_t layer, int64_t rows) {
+    lengths[layer] += rows;
+    const int64_t end = (lengths[layer] + sylvester::kKvTile - 1) / sylvester::kKvTile;
+    if (ring_tiles > 0) oldest_half = std::max(oldest_half, (end - ring_tiles) * sylvester::kKvTile);
   }
 };
 
 namespace sylvester {
 
-// Room for `rows` more tokens of each of the batch's sequences in `layer`: their tables get the tiles that will be
-// packed then, zeroed, and no tile that is about to be written is shared with another sequence. All or nothing.
-// (tiles.cc)
+// ---- tiles.cc ------------------------------------------------------------------------------------------------------
+
+// Room for the batch's rows in `layer`: the tables get the tiles that will be packed then, zeroed. All or nothing.
 syl_status ReserveTiles(const char* function, const syl_kv_batch& batch, int32_t layer);
 
-// Checks a batch on behalf of a function of the ABI: struct, pointers, rows, one cache, no sequence twice. total: rows.
+// The same for a sequence that is to have `tiles` tiles; false without enough free pages.
+bool GrowTiles(syl_kv_sequence* sequence, int64_t tiles);
+
+// Gives back all tiles but those of the first `tokens` tokens, and makes what the last one of these has of later tokens
+// 0; it is copied first if it is shared: false, with nothing changed, without a free page for that.
+bool TruncateTiles(syl_kv_sequence* sequence, int64_t tokens);
+
+// The empty sequence `to` gets the first `tokens` tokens of `from`: full tiles are shared, the others copied; false,
+// with nothing changed, without a free page for that.
+bool ShareTiles(const syl_kv_sequence& from, int64_t tokens, syl_kv_sequence* to);
+
+// Gives back tiles first .. first + count - 1; later ones take their places.
+void RemoveTiles(syl_kv_sequence* sequence, int64_t first, int64_t count);
+
+// Makes tokens `first` .. 15 of a layer's tile 0: codes, scales and zeros.
+void ClearTokens(const KvPlan& plan, int32_t layer, int64_t first, uint8_t* tile);
+
+// ---- cache.cc ------------------------------------------------------------------------------------------------------
+
+// Checks a batch on behalf of a function of the ABI: struct, pointers, layer, rows (of a plan with a window at most
+// max_rows), one cache, no sequence twice. total: rows.
 syl_status CheckBatch(const char* function, const syl_kv_batch* batch, int32_t layer, int64_t* total);
 
 // All layers have the same length.
 syl_status CheckEven(const char* function, const syl_kv_sequence* sequence, int64_t* length);
+
+// ---- sequence.cc ---------------------------------------------------------------------------------------------------
+
+struct FreeSequence {
+  void operator()(syl_kv_sequence* sequence) const { syl_kv_sequence_free(sequence); }
+};
+using SequencePointer = std::unique_ptr<syl_kv_sequence, FreeSequence>;
+
+// Without tokens; counted by the cache. Throws std::bad_alloc.
+SequencePointer NewSequence(syl_kv_cache* cache);
 
 }  // namespace sylvester
 
