@@ -1,0 +1,25 @@
+// Sums that a plan is made from.
+#ifndef SYLVESTER_NATIVE_CPU_KV_CALIBRATION_H_
+#define SYLVESTER_NATIVE_CPU_KV_CALIBRATION_H_
+
+#include <sylvester/kv.h>
+
+#include <vector>
+
+namespace sylvester {
+
+struct KvSums {  // of a layer
+  int64_t tokens = 0;
+  std::vector<double> keys, values;  // [kv_heads * head_dim]
+};
+
+}  // namespace sylvester
+
+// The opaque type of the ABI.
+struct syl_kv_calibration {
+  int64_t channels;  // kv_heads * head_dim
+  uint64_t geometry_hash;
+  std::vector<sylvester::KvSums> layers;
+};
+
+#endif
