@@ -19,6 +19,7 @@ module dev.sylvester.runner {
   exports dev.sylvester.runner.text;
 
   opens dev.sylvester.runner.cli to
-      com.fasterxml.jackson.databind,
       info.picocli;
+  opens dev.sylvester.runner.eval to
+      com.fasterxml.jackson.databind;
 }

@@ -1,16 +1,14 @@
 package dev.sylvester.runner.cli;
 
-import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.sylvester.kernels.Sylvester;
 import dev.sylvester.runner.Generation;
-import dev.sylvester.runner.GenerationRequest;
 import dev.sylvester.runner.Model;
 import dev.sylvester.runner.ModelOptions;
 import dev.sylvester.runner.Session;
+import dev.sylvester.runner.eval.Problem;
+import dev.sylvester.runner.eval.Score;
+import dev.sylvester.runner.eval.Solver;
 import dev.sylvester.runner.hub.Catalog;
-import java.io.IOException;
-import java.nio.file.Files;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
@@ -22,20 +20,10 @@ import picocli.CommandLine.Option;
     description = "A small embedded model solves word problems it has never seen.",
     footer = {"", "Example:", "  sylvester demo -n 3"})
 final class DemoCommand implements Callable<Integer> {
-  private static final ObjectMapper MAPPER = new ObjectMapper();
   private static final int MAX_TOKENS = 256;
 
-  private record Problem(String question, String answer) {
-    /** What stands behind the last {@code ####}. */
-    static String result(String solution) {
-      int mark = solution.lastIndexOf("####");
-      return mark < 0 ? "" : solution.substring(mark + 4).strip();
-    }
-  }
-
   /** A line of the closing table. */
-  private record Row(
-      String way, int right, int problems, double tokensPerSecond, long cacheBytesPerToken) {}
+  private record Row(String way, Score score, long cacheBytesPerToken) {}
 
   private final Main main;
 
@@ -52,7 +40,7 @@ final class DemoCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws Exception {
-    List<Problem> problems = problems();
+    List<Problem> problems = Problem.read(Catalog.embedded("gsm-mini/test.jsonl"));
     if (count < 1 || count > problems.size()) {
       throw new IllegalArgumentException(
           "problems is %d, must be 1..%d".formatted(count, problems.size()));
@@ -67,37 +55,23 @@ final class DemoCommand implements Callable<Integer> {
     return 0;
   }
 
-  private List<Problem> problems() throws IOException {
-    List<Problem> problems = new ArrayList<>();
-    for (String line : Files.readAllLines(Catalog.embedded("gsm-mini/test.jsonl"))) {
-      problems.add(MAPPER.readValue(line, Problem.class));
-    }
-    return problems;
-  }
-
   /** One token after the other, always the most probable one. */
   private Row plain(Model model, Session session, List<Problem> problems) {
-    int right = 0;
-    int steps = 0;
-    double seconds = 0;
+    Solver solver = Solver.plain(session, MAX_TOKENS);
+    Score score = Score.NONE;
     for (Problem problem : problems) {
       main.out.println("Q: " + problem.question());
       main.out.print("A: ");
-      int[] prompt = model.tokenizer().encode(problem.question(), true);
-      Generation generation =
-          session.generate(GenerationRequest.of(model, prompt, MAX_TOKENS).withStream(this::print));
-      boolean correct = Problem.result(generation.text()).equals(Problem.result(problem.answer()));
+      Generation generation = solver.solve(problem, this::print);
+      boolean right = problem.solvedBy(generation.text());
       main.out.printf(
           Locale.ROOT,
           "%n   %s, %.0f tok/s%n%n",
-          correct ? "right" : "wrong: it is " + Problem.result(problem.answer()),
+          right ? "right" : "wrong: it is " + problem.result(),
           generation.decodeTokensPerSecond());
-      right += correct ? 1 : 0;
-      steps += generation.decodeSteps();
-      seconds += generation.decodeSeconds();
+      score = score.plus(right, generation);
     }
-    double rate = seconds == 0 ? 0 : steps / seconds;
-    return new Row("plain", right, problems.size(), rate, model.cacheBytesPerToken());
+    return new Row("plain", score, model.cacheBytesPerToken());
   }
 
   private void print(String piece) {
@@ -112,8 +86,8 @@ final class DemoCommand implements Callable<Integer> {
           Locale.ROOT,
           "%-12s %8s %10.0f %18d%n",
           row.way(),
-          row.right() + "/" + row.problems(),
-          row.tokensPerSecond(),
+          row.score().right() + "/" + row.score().problems(),
+          row.score().tokensPerSecond(),
           row.cacheBytesPerToken());
     }
   }

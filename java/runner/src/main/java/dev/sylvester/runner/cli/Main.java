@@ -28,6 +28,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
       GenerateCommand.class,
       ChatCommand.class,
       PerplexityCommand.class,
+      EvalCommand.class,
       PullCommand.class,
       ModelsCommand.class,
       InfoCommand.class,
@@ -39,7 +40,8 @@ import picocli.CommandLine.UnmatchedArgumentException;
       "  test        Run every test, native and Java (in a checkout).",
       "",
       "Examples:",
-      "  sylvester demo                                  a small embedded model solves word problems",
+      "  sylvester demo                                  a small embedded model solves word"
+          + " problems",
       "  sylvester pull smollm2                          bring SmolLM2-135M-Instruct, 98 MB",
       "  sylvester chat -m smollm2                       talk to it",
       "  sylvester generate -m smollm2 -p 'The sea is'   continue a text",

@@ -13,16 +13,25 @@ final class TerminalProgress implements Progress, AutoCloseable {
   private static final long MEBIBYTE = 1 << 20;
 
   private final String task;
-  private final boolean visible;
+  private final String unit;
+  private final long unitSize;
+  private final boolean visible = isTerminal();
   private ProgressBar bar;
 
-  private TerminalProgress(String task, boolean visible) {
+  private TerminalProgress(String task, String unit, long unitSize) {
     this.task = task;
-    this.visible = visible;
+    this.unit = unit;
+    this.unitSize = unitSize;
   }
 
+  /** Of bytes. */
   static TerminalProgress start(String task) {
-    return new TerminalProgress(task, isTerminal());
+    return new TerminalProgress(task, "MiB", MEBIBYTE);
+  }
+
+  /** Of things. */
+  static TerminalProgress counting(String task, String things) {
+    return new TerminalProgress(task, things, 1);
   }
 
   /** Java can tell this of stdin and stdout together only. */
@@ -45,7 +54,7 @@ final class TerminalProgress implements Progress, AutoCloseable {
           new ProgressBarBuilder()
               .setTaskName(task)
               .setStyle(ProgressBarStyle.ASCII)
-              .setUnit(" MiB", MEBIBYTE)
+              .setUnit(" " + unit, unitSize)
               .setInitialMax(total)
               .setUpdateIntervalMillis(200)
               .build();

@@ -1,6 +1,6 @@
 package dev.sylvester.runner.hub;
 
-/** Told about the bytes that have arrived. */
+/** Told about the bytes that have arrived, or whatever else takes its time. */
 @FunctionalInterface
 public interface Progress {
   /** Tells nobody. */
@@ -9,8 +9,8 @@ public interface Progress {
   /**
    * Called now and then, from one thread at a time.
    *
-   * @param done bytes so far
-   * @param total bytes in all, or -1 when unknown
+   * @param done so far
+   * @param total in all, or -1 when unknown
    */
   void update(long done, long total);
 }

@@ -1,14 +1,13 @@
 package dev.sylvester.runner.cli;
 
+import static dev.sylvester.runner.cli.Cli.assertFails;
+import static dev.sylvester.runner.cli.Cli.run;
+import static dev.sylvester.runner.cli.Cli.runWith;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.ObjectMapper;
-import java.io.ByteArrayInputStream;
-import java.io.ByteArrayOutputStream;
+import dev.sylvester.runner.cli.Cli.Run;
 import java.io.IOException;
-import java.io.PrintStream;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -22,46 +21,10 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 class CliTest {
   private static final String QUESTION =
-      "Iris has 32 kites. Then Iris doubles the number of kites. How many kites does Iris have now?";
+      "Iris has 32 kites. Then Iris doubles the number of kites. How many kites does Iris have"
+          + " now?";
 
   @TempDir private Path folder;
-
-  record Run(int code, String out, String err) {
-    JsonNode json() {
-      assertThat(out.lines()).hasSize(1);
-      assertThat(err).isEmpty();
-      assertThat(code).isZero();
-      try {
-        return new ObjectMapper().readTree(out);
-      } catch (IOException e) {
-        throw new AssertionError(out, e);
-      }
-    }
-  }
-
-  private static Run run(String... arguments) {
-    return runWith("", arguments);
-  }
-
-  private static Run runWith(String input, String... arguments) {
-    ByteArrayOutputStream out = new ByteArrayOutputStream();
-    ByteArrayOutputStream err = new ByteArrayOutputStream();
-    int code =
-        Main.run(
-            new ByteArrayInputStream(input.getBytes(StandardCharsets.UTF_8)),
-            new PrintStream(out, true, StandardCharsets.UTF_8),
-            new PrintStream(err, true, StandardCharsets.UTF_8),
-            arguments);
-    return new Run(
-        code, out.toString(StandardCharsets.UTF_8), err.toString(StandardCharsets.UTF_8));
-  }
-
-  private static void assertFails(Run run, String message) {
-    assertThat(run.err()).startsWith("sylvester: ").contains(message).doesNotContain("\tat ");
-    assertThat(run.err().lines()).hasSize(1);
-    assertThat(run.out()).isEmpty();
-    assertThat(run.code()).isEqualTo(2);
-  }
 
   static Stream<List<String>> mistakes() {
     return Stream.of(
@@ -103,6 +66,10 @@ class CliTest {
         List.of("aliases carry their own", "pull", "gsm-mini", "--sha256", "0".repeat(64)),
         List.of("MODEL", "pull"),
         List.of("bench what?", "bench"),
+        List.of("eval what?", "eval"),
+        List.of("limit is 0", "eval", "gsm-mini", "--limit", "0"),
+        List.of("--data", "eval", "gsm8k"),
+        List.of("pom.xml, line 1: not an object", "eval", "gsm8k", "--data", "pom.xml"),
         List.of("problems is 0", "demo", "-n", "0"),
         List.of("problems is 501", "demo", "-n", "501"));
   }
@@ -289,7 +256,17 @@ class CliTest {
 
   @ParameterizedTest
   @ValueSource(
-      strings = {"demo", "generate", "chat", "perplexity", "pull", "models", "info", "bench"})
+      strings = {
+        "demo",
+        "generate",
+        "chat",
+        "perplexity",
+        "eval",
+        "pull",
+        "models",
+        "info",
+        "bench"
+      })
   void everyCommandHasHelp(String command) {
     Run run = run(command, "--help");
     assertThat(run.code()).isZero();

@@ -1,0 +1,46 @@
+package dev.sylvester.runner.cli;
+
+import dev.sylvester.runner.Model;
+import dev.sylvester.runner.Session;
+import dev.sylvester.runner.eval.Problem;
+import dev.sylvester.runner.eval.Solver;
+import dev.sylvester.runner.hub.Catalog;
+import java.util.List;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+
+@Command(
+    name = "gsm-mini",
+    description = "Share of GSM-mini's 500 test problems that a model solves.",
+    footer = {
+      "",
+      "The prompt is the question, the answer what stands behind ####; always the most probable",
+      "token.",
+      "",
+      "Example:",
+      "  sylvester eval gsm-mini --limit 300 --json"
+    })
+final class EvalGsmMiniCommand implements Callable<Integer> {
+  /** More than any solution needs. */
+  private static final int MAX_TOKENS = 256;
+
+  private final Main main;
+
+  @Mixin private ModelArguments model;
+  @Mixin private ScoreArguments score;
+
+  EvalGsmMiniCommand(Main main) {
+    this.main = main;
+  }
+
+  @Override
+  public Integer call() throws Exception {
+    List<Problem> problems = score.limited(Problem.read(Catalog.embedded("gsm-mini/test.jsonl")));
+    try (Model opened = model.open();
+        Session session = opened.newSession()) {
+      score.run(main, opened, Solver.plain(session, MAX_TOKENS), problems);
+    }
+    return 0;
+  }
+}

@@ -1,0 +1,74 @@
+package dev.sylvester.runner.eval;
+
+import com.fasterxml.jackson.annotation.JsonIgnoreProperties;
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Objects;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+/**
+ * A word problem in GSM8K's form (Cobbe et al. 2021).
+ *
+ * @param question the problem
+ * @param answer a worked solution that ends in {@code #### N}
+ */
+@JsonIgnoreProperties(ignoreUnknown = true)
+public record Problem(String question, String answer) {
+  private static final ObjectMapper MAPPER = new ObjectMapper();
+  private static final Pattern RESULT = Pattern.compile("#### *\\$?(-?[0-9.,]+)");
+
+  /** Both are there. */
+  public Problem {
+    Objects.requireNonNull(question, "question");
+    Objects.requireNonNull(answer, "answer");
+  }
+
+  /**
+   * Reads a file with a JSON object on each line.
+   *
+   * @throws IllegalArgumentException that tells the first line that is no problem
+   */
+  public static List<Problem> read(Path file) throws IOException {
+    List<Problem> problems = new ArrayList<>();
+    int number = 0;
+    for (String line : Files.readAllLines(file)) {
+      number++;
+      if (line.isBlank()) {
+        continue;
+      }
+      try {
+        problems.add(MAPPER.readValue(line, Problem.class));
+      } catch (JsonProcessingException e) {
+        throw new IllegalArgumentException(
+            "%s, line %d: not an object with question and answer".formatted(file, number), e);
+      }
+    }
+    return problems;
+  }
+
+  /** Whether a solution ends in this problem's number. */
+  public boolean solvedBy(String solution) {
+    String result = result(solution);
+    return !result.isEmpty() && result.equals(result());
+  }
+
+  /** The number that is asked for. */
+  public String result() {
+    return result(answer);
+  }
+
+  /**
+   * The number behind the first {@code ####}, without thousands separators and a full stop; empty
+   * when there is none.
+   */
+  static String result(String solution) {
+    Matcher matcher = RESULT.matcher(solution);
+    return matcher.find() ? matcher.group(1).replace(",", "").replaceAll("\\.$", "") : "";
+  }
+}
