@@ -107,6 +107,9 @@ struct KvPlan {
   }
 };
 
+// Checks a geometry; hash: FNV-1a of its fields, what plans and calibrations of other geometries are told from it by.
+syl_status CheckKvGeometry(const char* function, const syl_kv_geometry* geometry, uint64_t* hash);
+
 // Checks geometry and options and lays out the tiles; what a calibration adds (centers, group_of of sorted channels) is
 // left empty. function names the caller in error texts.
 syl_status MakeKvPlan(const char* function, const syl_kv_geometry* geometry, const syl_kv_options* options,
