@@ -46,9 +46,6 @@ struct syl_kv_cache {
   syl_hadamard* rotate_values;
   // PRE_ROPE: R of keys on the columns of a decoded tile of one rotation group, [heads][head_dim][16 tokens]; or NULL.
   syl_hadamard* unrotate_tiles;
-  // PRE_ROPE, NULL without rotation: undoes that of 16 keys side by side, channels of a transform 16 apart; its
-  // transforms are the 16 lanes of one rotation group after the other, and it works in place.
-  syl_hadamard* unrotate_tiles;
   // PRE_ROPE: cos, sin of in-tile offsets 0..15, [rope_dims / 2][2][16 tokens] floats, magnitude included.
   std::vector<float> rope_offsets;
   // PRE_ROPE: cos, sin of the positions 16 i, without magnitude, [pages * page_tiles][rope_dims / 2][2].

@@ -84,9 +84,9 @@ HWY_INLINE void DecodeUnit(const KvCall& call, int64_t tile, Range heads, const 
   }
   const int64_t head_dim = call.Plan().geometry.head_dim, channels = (heads.end - heads.begin) * head_dim;
   if (const syl_hadamard* unrotate = call.sequence->cache->unrotate_tiles) {
-    const int64_t transforms = call.Plan().options.rotate_keys == SYL_KV_ROTATE_GROUP ? 1 : heads.end - heads.begin;
-    syl_hadamard_run_transposed(unrotate, scratch.keys, scratch.keys, 0, transforms * kKvTile, nullptr,
-                                scratch.workspace, scratch.workspace_bytes);
+    // A unit is one rotation group.
+    syl_hadamard_run_transposed(unrotate, scratch.keys, scratch.keys, 0, kKvTile, nullptr, scratch.workspace,
+                                scratch.workspace_bytes);
   }
   if (!call.Layer().center_keys.empty()) {
     const DVirtual d;
