@@ -77,7 +77,7 @@ syl_status CheckHeadGroup(const char* where, const syl_kv_geometry& g, syl_kv_op
     return SYL_OK;
   }
   int32_t base;
-  REQUIRE_RANGE("head_group", o->head_group, 0, g.kv_heads);
+  REQUIRE_RANGE("head_group", o->head_group, 0, std::min(g.kv_heads, kKvMaxHeadGroup));
   if (o->head_group == 0) {
     for (const int32_t heads : {4, 3, 2, 1}) {
       if (g.kv_heads % heads == 0 && HasHadamard(heads * g.head_dim, &base)) {

@@ -11,7 +11,8 @@
 
 namespace sylvester {
 
-constexpr int64_t kKvTile = 16;  // tokens of a tile
+constexpr int64_t kKvTile = 16;          // tokens of a tile
+constexpr int64_t kKvMaxHeadGroup = 16;  // heads that are rotated together
 
 // ---- Bytes of a tile ---------------------------------------------------------------------------------------------
 // Words are little-endian uint32. A plane has 8 / bits codes to a byte, so that (word >> j bits) & mask has one code in

@@ -83,18 +83,20 @@ typedef struct syl_kv_options {
   int32_t rope;          /* SYL_KV_POST_ROPE, SYL_KV_PRE_ROPE */
   int32_t rotate_keys;   /* SYL_KV_ROTATE_* */
   int32_t rotate_values; /* SYL_KV_ROTATE_NONE, SYL_KV_ROTATE_HEAD */
-  int32_t head_group;    /* heads of ROTATE_GROUP, dividing kv_heads; 0: the largest of 4, 3, 2, 1 that does */
-  int32_t sort;          /* 1: groups of keys are of channels with neighbouring means, over the whole layer (RotateKV);
-                          * PRE_ROPE only; needs a calibration */
+  int32_t head_group;    /* heads of ROTATE_GROUP, dividing kv_heads, at most 16; 0: the largest of 4, 3, 2, 1 that does
+                          * and whose    order has a matrix. 0 without ROTATE_GROUP */
+  int32_t sort;          /* 1: groups of keys are of channels with neighbouring means (of rotated keys that are not
+                          * centred), over the whole layer (RotateKV); PRE_ROPE only; needs a calibration */
   int32_t center;        /* sum of SYL_KV_CENTER_*; needs a calibration */
   int32_t grid;          /* SYL_KV_UNIFORM, SYL_KV_LLOYD_MAX */
   int32_t clip_mode;     /* SYL_KV_CLIP_* */
   int32_t integer_zero;  /* 1: zero_unit is 1; 0: 2^bits / 64, for LLOYD_MAX 1 */
   int32_t refine;        /* 0..4 times: s and z by least squares for the codes, then codes again */
   int32_t bits_keys, bits_values;   /* 2, 3, 4, 8 */
-  int32_t group_keys, group_values; /* channels, a multiple of 16. Groups begin anew with each head and its last may be
-                                     * shorter, so a group is never longer than head_dim; with sort they are
-                                     * consecutive in sorted order, again the last may be shorter */
+  int32_t group_keys, group_values; /* channels, a multiple of 16, 16..65536. Groups begin anew with each head and its
+                                     * last may be shorter; with sort those of keys are consecutive in sorted order,
+                                     * again the last may be shorter. Plans cut longer ones to head_dim, or with sort
+                                     * to kv_heads head_dim: syl_kv_plan_options has what is used */
   float clip_keys, clip_values;     /* 0 < clip <= 1 */
   int32_t first_tokens;             /* sinks: the first tokens, 0..64 */
   int32_t max_sinks;                /* sinks besides: most that append may be told of, per layer, 0..64 */
@@ -103,11 +105,15 @@ typedef struct syl_kv_options {
 } syl_kv_options;
 
 /* Options of a preset, layer_bits NULL. bits: 0 for the preset's own, else of keys and values. Names:
- *   rotatekv  arXiv 2501.16383 as its tables were made: before RoPE, heads in groups, sorted, clip 0.8 (1 above 2
- * bits), integer zeros, up to 20 sinks, no window; 2 bits quarot    arXiv 2404.00456: after RoPE, per head, no sinks,
- * no window; 2 bits turbo     arXiv 2504.19874 (MSE variant): after RoPE, per head, Lloyd-Max; 2 bits q8, q4    after
- * RoPE, not rotated, groups of 32: llama.cpp's cache types of these sizes best      the best of what was measured
- * (docs/kv.md); 2 bits Errors: NULL_ARGUMENT, BAD_VALUE (name, bits). */
+ *
+ * - rotatekv: arXiv 2501.16383 as its tables were made: before RoPE, heads in groups, sorted, clip 0.8 (1 above 2
+ * bits), integer zeros, up to 20 sinks, no window; 2 bits
+ * - quarot: arXiv 2404.00456: after RoPE, per head, clip 0.95, integer zeros, no sinks, no window; 2 bits
+ * - turbo: arXiv 2504.19874 (MSE variant): after RoPE, per head, Lloyd-Max; 2 bits
+ * - q8, q4: after RoPE, not rotated, groups of 32: llama.cpp's cache types of these sizes
+ * - best: the best of what was measured (docs/kv.md); 2 bits
+ *
+ * Errors: NULL_ARGUMENT, BAD_VALUE (name, bits; 8 bits of turbo). */
 SYL_API syl_status syl_kv_preset(const char* name, int32_t bits, syl_kv_options* options);
 
 /* ---- Calibration: sums of keys and values, in double --------------------------------------------------------------
@@ -134,8 +140,9 @@ SYL_API syl_status syl_kv_plan_new(const syl_kv_geometry* geometry, const syl_kv
                                    const syl_kv_calibration* calibration, syl_kv_plan** plan);
 /* NULL is allowed. Caches keep what they need of their plan. */
 SYL_API void syl_kv_plan_free(syl_kv_plan* plan);
-/* The file of a plan: little-endian, with magic, version, a hash of the geometry and checksums. Errors of load:
- * BAD_DATA, with the offset of what is wrong; also when geometry is another one. */
+/* The file of a plan: little-endian, with magic, version, a hash of the geometry and checksums. save writes
+ * syl_kv_plan_size bytes; WORKSPACE if there is less room. Errors of load: BAD_DATA, with the offset of what is wrong;
+ * also when geometry is another one. */
 SYL_API syl_status syl_kv_plan_size(const syl_kv_plan* plan, int64_t* bytes);
 SYL_API syl_status syl_kv_plan_save(const syl_kv_plan* plan, void* file, int64_t bytes);
 SYL_API syl_status syl_kv_plan_load(const void* file, int64_t bytes, const syl_kv_geometry* geometry,
