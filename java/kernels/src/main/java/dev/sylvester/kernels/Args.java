@@ -112,6 +112,30 @@ final class Args {
     return value;
   }
 
+  /** Number of rows of cols floats in an array. */
+  static long rows(String function, String name, float[] array, long cols) {
+    if (present(function, name, array).length % cols != 0) {
+      throw new SylvesterException(
+          Status.BAD_SHAPE,
+          function + ": " + name + " has " + array.length + " floats, not rows of " + cols);
+    }
+    return array.length / cols;
+  }
+
+  /** The arrays are equally long. */
+  static void sameLength(String function, String aName, float[] a, String bName, float[] b) {
+    if (present(function, bName, b).length != a.length) {
+      throw new SylvesterException(
+          Status.BAD_SHAPE,
+          function + ": " + bName + " has " + b.length + " floats, " + aName + " " + a.length);
+    }
+  }
+
+  /** The segment's bytes in native memory. */
+  static MemorySegment copy(String function, MemorySegment segment, Arena arena) {
+    return allocate(function, segment.byteSize(), arena).copyFrom(segment);
+  }
+
   /** Zeroed, 64-byte aligned memory. */
   static MemorySegment allocate(String function, long bytes, Arena arena) {
     MemorySegment memory = NativeMemory.allocate(bytes, arena);
