@@ -22,8 +22,7 @@ syl_status CheckCut(const char* function, const syl_kv_sequence* sequence, int64
     return Fail(SYL_BAD_VALUE, "%s: tokens is %" PRId64 ", must be 0..%" PRId64, function, tokens, length);
   }
   if (tokens > 0 && tokens < Truncatable(*sequence)) {
-    return Fail(SYL_BAD_VALUE,
-                "%s: tokens is %" PRId64 ", but of a window that short only 0 or %" PRId64 "..%" PRId64 " are left",
+    return Fail(SYL_BAD_VALUE, "%s: tokens is %" PRId64 ", must be 0 or, for the window, %" PRId64 "..%" PRId64,
                 function, tokens, Truncatable(*sequence), length);
   }
   return SYL_OK;
@@ -159,6 +158,7 @@ syl_status syl_kv_remove(syl_kv_sequence* sequence, int64_t first, int64_t count
     SYL_REQUIRE(sink == of.sink_tokens.end() || *sink >= first + count, SYL_BAD_VALUE,
                 "first is %" PRId64 ", count %" PRId64 ", but token %" PRId64 " is a sink", first, count, *sink);
   }
+  if (count == 0) return SYL_OK;
 
   RemoveTiles(sequence, first / kKvTile, count / kKvTile);
   for (int64_t& tokens : sequence->lengths) tokens -= count;
