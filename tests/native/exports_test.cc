@@ -13,12 +13,12 @@
 
 namespace {
 
-// cuda.h belongs to libraries of its own.
+// cuda.h and what it includes belong to libraries of their own.
 std::set<std::string> DeclaredFunctions(bool cuda) {
   std::set<std::string> names;
   const std::regex declaration(R"(SYL_API[^;{]*?(syl_\w+)\()");
   for (const auto& header : std::filesystem::directory_iterator(SYLVESTER_SOURCE_DIR "/native/include/sylvester")) {
-    if ((header.path().filename() == "cuda.h") != cuda) continue;
+    if ((header.path().filename().string().rfind("cuda", 0) == 0) != cuda) continue;
     std::ifstream file(header.path());
     const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
     for (std::sregex_iterator match(text.begin(), text.end(), declaration), end; match != end; ++match) {

@@ -7,11 +7,10 @@
 
 #include "native/cuda/errors.h"
 #include "native/cuda/hadamard/plan.h"
+#include "native/cuda/upload.h"
 
 namespace sylvester::cuda {
-namespace {
 
-// Row i of the matrix as bits, or column i.
 std::vector<uint32_t> BaseSigns(const std::vector<int8_t>& base, int32_t order, bool transposed) {
   const int32_t words = (order + 31) / 32;
   std::vector<uint32_t> signs(base.empty() ? 0 : static_cast<size_t>(order * words));
@@ -22,6 +21,8 @@ std::vector<uint32_t> BaseSigns(const std::vector<int8_t>& base, int32_t order, 
   }
   return signs;
 }
+
+namespace {
 
 // The elements of x that the gather does not name.
 std::vector<int32_t> Unnamed(const HadamardPlan& plan) {
@@ -45,37 +46,6 @@ std::vector<int32_t> Members(const HadamardPlan& plan) {
   for (size_t e = 0; e < members.size(); ++e) members[next[plan.group_map[e]]++] = static_cast<int32_t>(e);
   return members;
 }
-
-// Arrays of 32-bit words, one after the other in one allocation.
-class Upload {
- public:
-  template <typename T>
-  void Add(const std::vector<T>& array, const T** device) {
-    static_assert(sizeof(T) == sizeof(uint32_t), "words");
-    *device = nullptr;
-    if (array.empty()) return;
-    places_.push_back({reinterpret_cast<const void**>(device), words_.size()});
-    const auto* words = reinterpret_cast<const uint32_t*>(array.data());
-    words_.insert(words_.end(), words, words + array.size());
-  }
-
-  cudaError_t Copy(void** memory) {
-    *memory = nullptr;
-    if (words_.empty()) return cudaSuccess;
-    const size_t bytes = words_.size() * sizeof(uint32_t);
-    if (const cudaError_t error = cudaMalloc(memory, bytes)) return error;
-    for (const Place& place : places_) *place.device = static_cast<uint32_t*>(*memory) + place.word;
-    return cudaMemcpy(*memory, words_.data(), bytes, cudaMemcpyHostToDevice);
-  }
-
- private:
-  struct Place {
-    const void** device;
-    size_t word;
-  };
-  std::vector<Place> places_;
-  std::vector<uint32_t> words_;
-};
 
 cudaError_t FillPlan(syl_cuda_hadamard* plan) {
   int shared_limit = 0;

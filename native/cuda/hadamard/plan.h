@@ -4,6 +4,8 @@
 
 #include <sylvester/cuda.h>
 
+#include <vector>
+
 #include "native/common/hadamard_plan.h"
 #include "native/cuda/hadamard/kernels.h"
 
@@ -26,6 +28,9 @@ struct syl_cuda_hadamard {
 };
 
 namespace sylvester::cuda {
+
+// Row i of a matrix [order][order] as bits, or column i; a base of 1 has none.
+std::vector<uint32_t> BaseSigns(const std::vector<int8_t>& base, int32_t order, bool transposed);
 
 // Chooses the kernels: launch, low_log2, low_launch. shared_limit: bytes that a block may have.
 void ChooseHadamardKernels(int64_t shared_limit, syl_cuda_hadamard* plan);

@@ -88,4 +88,7 @@ SYL_API syl_status syl_cuda_hadamard_run_transposed(const syl_cuda_hadamard* pla
 #ifdef __cplusplus
 }
 #endif
+
+#include <sylvester/cuda_kv.h>
+
 #endif

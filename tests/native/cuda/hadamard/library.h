@@ -34,7 +34,10 @@ namespace sylvester_test {
   X(hadamard_free)                  \
   X(hadamard_workspace)             \
   X(hadamard_run)                   \
-  X(hadamard_run_transposed)
+  X(hadamard_run_transposed)        \
+  X(kv_plan_new)                    \
+  X(kv_plan_free)                   \
+  X(kv_append_f32)
 
 struct CudaLibrary {
 #define SYLVESTER_FIELD(name) decltype(&syl_cuda_##name) name;
