@@ -181,6 +181,11 @@ syl_status syl_kv_cache_new(const syl_kv_plan* plan, const syl_kv_cache_options*
     made->page_bytes = made->page_tiles * plan->plan->tile_bytes;
     if (syl_status s = MakeRotations(__func__, made.get())) return s;
     MakeRopeTables(made.get());
+    for (int32_t layer = 0; layer < plan->plan->geometry.layers; ++layer) {
+      for (const int32_t what : {SYL_KV_KEYS, SYL_KV_VALUES}) {
+        made->quantizers.push_back(MakeKvQuantizer(*plan->plan, layer, what));
+      }
+    }
     made->free_pages.resize(options->pages);
     std::iota(made->free_pages.rbegin(), made->free_pages.rend(), 0);
     made->tile_users.resize(options->pages * made->page_tiles);

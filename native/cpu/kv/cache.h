@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "native/common/kv_plan.h"
+#include "native/cpu/kv/quantize.h"
 
 namespace sylvester {
 
@@ -44,6 +45,7 @@ struct syl_kv_cache {
   // R on rows of contiguous floats, any number of them, in place; NULL: keys (values) are not rotated.
   syl_hadamard* rotate_keys;
   syl_hadamard* rotate_values;
+  std::vector<sylvester::KvQuantizer> quantizers;  // [layers][2], of keys and of values
   // PRE_ROPE: R of keys on the columns of a decoded tile of one rotation group, [heads][head_dim][16 tokens]; or NULL.
   syl_hadamard* unrotate_tiles;
   // PRE_ROPE: cos, sin of in-tile offsets 0..15, [rope_dims / 2][2][16 tokens] floats, magnitude included.
