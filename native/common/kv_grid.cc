@@ -32,7 +32,7 @@ KvGrid KvPlan::Grid(int32_t bits) const {
   };
   for (int32_t code = 0; code < 2 * half; ++code) {
     grid.levels[code] = static_cast<uint8_t>(std::lround(level(code)));
-    if (code > 0) grid.thresholds[code - 1] = static_cast<float>((level(code - 1) + level(code)) / 2);
+    if (code > 0) grid.thresholds[code - 1] = static_cast<float>(grid.levels[code - 1] + grid.levels[code]) / 2;
   }
   grid.zero_unit = 1;
   grid.rms_factor = static_cast<float>(outer / 31);

@@ -76,7 +76,7 @@ struct KvLayer {
 // How codes become numbers: x^ = s (level[q] - zero_unit z).
 struct KvGrid {
   uint8_t levels[16];    // LLOYD_MAX only
-  float thresholds[15];  // LLOYD_MAX only, [2^bits - 1]: midpoints of neighbouring levels, before these are rounded
+  float thresholds[15];  // LLOYD_MAX only, [2^bits - 1]: midpoints of neighbouring levels
   float zero_unit;
   float rms_factor;  // LLOYD_MAX: c of the quantiser
 };

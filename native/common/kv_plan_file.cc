@@ -7,6 +7,7 @@
 #include <cstring>
 #include <new>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 #include "native/common/status.h"
@@ -17,9 +18,14 @@ namespace {
 constexpr char kMagic[] = "SYLKVPLN";
 constexpr uint32_t kVersion = 1;
 constexpr int64_t kOptions = 32, kOptionsBytes = 19 * 4, kHeaderBytes = kOptions + kOptionsBytes + 4;
-constexpr size_t kFirstOption = offsetof(syl_kv_options, rope);
-static_assert(offsetof(syl_kv_options, window) + sizeof(int32_t) - kFirstOption == kOptionsBytes,
+
+static_assert(offsetof(syl_kv_options, window) + sizeof(int32_t) - offsetof(syl_kv_options, rope) == kOptionsBytes,
               "the options of a file are those of the struct");
+template <typename Options>
+auto* OptionBytes(Options& options) {
+  using Byte = std::conditional_t<std::is_const_v<Options>, const uint8_t, uint8_t>;
+  return reinterpret_cast<Byte*>(&options) + offsetof(syl_kv_options, rope);
+}
 
 template <typename T>
 uint8_t* Put(uint8_t* to, const T* values, size_t count) {
@@ -102,7 +108,7 @@ syl_status Load(const char* function, const uint8_t* file, int64_t bytes, const 
                 KvPlan* plan) {
   syl_kv_options options = {};
   options.struct_size = sizeof(options);
-  std::memcpy(reinterpret_cast<uint8_t*>(&options) + kFirstOption, file + kOptions, kOptionsBytes);
+  std::memcpy(OptionBytes(options), file + kOptions, kOptionsBytes);
 
   const int64_t channels = geometry.kv_heads * geometry.head_dim;
   const int64_t layer_bytes = LayerBytes(options, channels), want = kHeaderBytes + geometry.layers * layer_bytes;
@@ -126,6 +132,9 @@ syl_status Load(const char* function, const uint8_t* file, int64_t bytes, const 
   const syl_status status = MakeKvPlan(function, &geometry, &options, plan);
   if (status == SYL_OUT_OF_MEMORY) return status;
   REQUIRE(status == SYL_OK, kOptions, "%s", std::string(syl_last_error()).c_str());
+  // A plan has one file.
+  REQUIRE(std::memcmp(OptionBytes(plan->options), file + kOptions, kOptionsBytes) == 0, kOptions, "%s",
+          "options have defaults that are not filled in");
 
   const uint8_t* from = file + kHeaderBytes;
   for (KvLayer& layer : plan->layers) {
@@ -162,7 +171,7 @@ void SaveKvPlan(const KvPlan& plan, uint8_t* file) {
   to = Put(to, &layers, 1);
   to = Put(to, &bytes, 1);
   to = Put(to, &plan.geometry_hash, 1);
-  to = Put(to, reinterpret_cast<const uint8_t*>(&plan.options) + kFirstOption, kOptionsBytes);
+  to = Put(to, OptionBytes(plan.options), kOptionsBytes);
   to = PutChecksum(file, to);
   for (uint32_t i = 0; i < layers; ++i) {
     const KvLayer& layer = plan.layers[i];
