@@ -53,8 +53,8 @@ inline int64_t UnitHeads(const KvPlan& plan) {
 struct KvScratch {
   float* scores;  // [heads of a unit][kTilePairs][kBlockTokens]
   // PRE_ROPE only:
-  float* keys;       // [heads of a unit][head_dim][16]
-  void* workspace;   // of the cache's unrotate_tiles
+  float* keys;      // [heads of a unit][head_dim][16]
+  void* workspace;  // of the cache's unrotate_tiles
   int64_t workspace_bytes;
 };
 
@@ -66,7 +66,8 @@ void KvAttendBlocks(const KvCall& call, int64_t unit, Range pairs, Range blocks,
                     int64_t head_stride, const KvScratch& scratch);
 // y of a pair from the results of its blocks.
 void KvMergeBlocks(const KvCall& call, int64_t kv_head, int64_t pair, const Results& results);
-// Fills the queries of a row: q is rotated already (POST_ROPE). (queries.cc)
+// Rounds the queries of a row, rotated already, to integers if keys are packed after RoPE, and scales them.
+// (queries.cc)
 void KvPrepareQueries(const KvCall& call, int64_t row);
 
 }  // namespace sylvester

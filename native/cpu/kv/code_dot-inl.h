@@ -50,7 +50,8 @@ HWY_INLINE VSum AddCodeDot(VSum sum, VCode codes, const int8_t* b) {
   return hn::Add(sum, VSum{_mm_madd_epi16(pairs, _mm_set1_epi16(1))});
 #elif HWY_TARGET == HWY_NEON
   const int8x16_t factors = vreinterpretq_s8_s32(factor.raw);
-  const int16x8_t low = vmulq_s16(vreinterpretq_s16_u16(vmovl_u8(vget_low_u8(codes.raw))), vmovl_s8(vget_low_s8(factors)));
+  const int16x8_t low =
+      vmulq_s16(vreinterpretq_s16_u16(vmovl_u8(vget_low_u8(codes.raw))), vmovl_s8(vget_low_s8(factors)));
   const int16x8_t high = vmulq_s16(vreinterpretq_s16_u16(vmovl_high_u8(codes.raw)), vmovl_high_s8(factors));
   return hn::Add(sum, VSum{vpaddq_s32(vpaddlq_s16(low), vpaddlq_s16(high))});
 #endif

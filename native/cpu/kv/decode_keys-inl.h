@@ -56,8 +56,8 @@ HWY_NOINLINE void DecodePackedTile(const KvCall& call, const uint8_t* tile, Rang
   const int64_t head_dim = call.Plan().geometry.head_dim, head_words = head_dim / kWordCodes<kBits>;
   const VCode levels = LevelTable(call.key_grid);
   for (int64_t head = heads.begin; head < heads.end; ++head) {
-    const auto* words = reinterpret_cast<const uint32_t*>(tile + call.Layer().keys.codes +
-                                                          head * call.Layer().keys.head_bytes);
+    const auto* words =
+        reinterpret_cast<const uint32_t*>(tile + call.Layer().keys.codes + head * call.Layer().keys.head_bytes);
     for (int64_t w = 0; w < head_words; ++w) {
       for (int64_t lane = 0; lane < kKvTile; lane += kRealLanes) {
         const VWord word = hn::LoadU(DWord(), words + w * kKvTile + lane);
@@ -105,7 +105,8 @@ HWY_INLINE void LoadUnit(const KvCall& call, int64_t tile, Range heads, float* k
   const DVirtual d;
   const int64_t head_dim = call.Plan().geometry.head_dim, ring_tiles = call.sequence->ring_tiles;
   for (int64_t head = heads.begin; head < heads.end; ++head) {
-    const uint16_t* from = call.Halves().ring_keys.data() + (head * ring_tiles + tile % ring_tiles) * head_dim * kKvTile;
+    const uint16_t* from =
+        call.Halves().ring_keys.data() + (head * ring_tiles + tile % ring_tiles) * head_dim * kKvTile;
     for (int64_t i = 0; i < head_dim * kKvTile; i += kRealLanes, keys += kRealLanes) {
       hn::StoreU(LoadFloats(d, reinterpret_cast<const hwy::float16_t*>(from + i)), d, keys);
     }

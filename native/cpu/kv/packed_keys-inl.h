@@ -71,8 +71,9 @@ template <int kBits, bool kLevels, int kPairs, bool kVnni>
 HWY_INLINE void ScorePackedTile(const PackedKeys& keys, const IntegerQueries& q, VCode levels, float* scores) {
   constexpr int kDigits = QueryDigits(kBits);
   // A sum waits for the one before it: several of them where pairs do not fill the pipeline.
-  constexpr int kChains =
-      std::min(kSteps<kBits>, kVnni && kPairs * kDigits <= 2 ? 4 : kVnni && kPairs * kDigits <= 4 ? 2 : 1);
+  constexpr int kChains = std::min(kSteps<kBits>, kVnni && kPairs * kDigits <= 2   ? 4
+                                                  : kVnni && kPairs * kDigits <= 4 ? 2
+                                                                                   : 1);
   const DVirtual d;
   const int64_t upper_words = kBits == 3 ? q.head_dim / kWordCodes<kBits> : 0;
   for (int64_t part = 0; part < kVirtualVectors; ++part) {
@@ -107,8 +108,7 @@ HWY_INLINE void ScorePackedTile(const PackedKeys& keys, const IntegerQueries& q,
         }
         VSum sum = sums[p][0][0];
         if constexpr (kDigits == 2) sum = hn::Add(hn::ShiftLeft<7>(sum), sums[p][1][0]);
-        const VVirtual centred =
-            hn::NegMulAdd(zero, hn::Set(d, q.group_sums[p * q.groups + g]), hn::ConvertTo(d, sum));
+        const VVirtual centred = hn::NegMulAdd(zero, hn::Set(d, q.group_sums[p * q.groups + g]), hn::ConvertTo(d, sum));
         totals[p] = hn::MulAdd(scale, centred, totals[p]);
       }
     }

@@ -64,8 +64,8 @@ HWY_INLINE void RoundWeights(const float* p, Range mine, Range all, const uint8_
   VSum zeros = hn::Zero(DSum());
   for (int64_t t = mine.begin; t < mine.end; ++t) {
     for (int64_t lane = 0; lane < kKvTile; lane += kRealLanes) {
-      const VVirtual dithered = hn::MulAdd(hn::Load(d, products + t * kKvTile + lane), hn::Set(d, inverse),
-                                           hn::Load(d, kDither + lane));
+      const VVirtual dithered =
+          hn::MulAdd(hn::Load(d, products + t * kKvTile + lane), hn::Set(d, inverse), hn::Load(d, kDither + lane));
       const VSum rounded = hn::Min(hn::ConvertTo(DSum(), dithered), hn::Set(DSum(), kWeightMax[kDigits - 1]));
       zeros = hn::Add(zeros, hn::Mul(rounded, hn::PromoteTo(DSum(), hn::LoadU(d8, tile_zeros[t] + lane))));
       int8_t* to = weights->digits[0] + t * kKvTile + lane;
@@ -97,8 +97,7 @@ HWY_INLINE void AddValueSteps(const VWord (&words)[kVectors], const VWord (&uppe
     if constexpr (kLevels) codes = hn::TableLookupBytes(levels, codes);
     for (int p = 0; p < kPairs; ++p) {
       for (int digit = 0; digit < WeightDigits(kBits); ++digit) {
-        sums[p][v][digit] =
-            AddCodeDot<kVnni>(sums[p][v][digit], codes, weights[p].digits[digit] + token + 4 * kStep);
+        sums[p][v][digit] = AddCodeDot<kVnni>(sums[p][v][digit], codes, weights[p].digits[digit] + token + 4 * kStep);
       }
     }
   }

@@ -1,0 +1,354 @@
+#include "native/cpu/kv/attend.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <new>
+
+#include "native/common/pool.h"
+#include "native/common/status.h"
+#include "native/cpu/kv/finite.h"
+#include "native/cpu/nn/rows.h"
+
+namespace sylvester {
+namespace {
+
+// As for the float cache (nn/attention.cc): fewer tiles of pairs than this leave threads idle, and then blocks of keys
+// run side by side too and meet in the workspace. The result does not depend on the choice.
+constexpr int64_t kEnoughTiles = 32;
+constexpr int64_t kTasksPerThread = 8;
+constexpr int64_t kAlignment = 64;
+
+int64_t Aligned(int64_t bytes) { return CeilDiv(bytes, kAlignment) * kAlignment; }
+
+// Hands out aligned parts of a workspace; without one it only counts.
+class Carver {
+ public:
+  explicit Carver(void* workspace) {
+    const auto address = reinterpret_cast<uintptr_t>(workspace);
+    if (workspace != nullptr)
+      base_ = static_cast<uint8_t*>(workspace) + (kAlignment - address % kAlignment) % kAlignment;
+  }
+  template <typename T>
+  T* Take(int64_t count) {
+    T* part = base_ == nullptr ? nullptr : reinterpret_cast<T*>(base_ + used_);
+    used_ += Aligned(count * static_cast<int64_t>(sizeof(T)));
+    return part;
+  }
+  int64_t Bytes() const { return used_ + kAlignment; }
+
+ private:
+  uint8_t* base_ = nullptr;
+  int64_t used_ = 0;
+};
+
+using Counter = std::atomic<int32_t>;
+
+// A call for each sequence with rows. Strips are tiles of pairs of a unit.
+struct Job {
+  const syl_kv_batch& batch;
+  const syl_kv_cache& cache;
+  int32_t layer;
+  int64_t heads;  // of a unit
+  int64_t units;
+  int64_t calls = 0, rows = 0, strips = 0;
+  int64_t slots = 0;  // results of blocks, of all heads and pairs
+  bool split = false;
+
+  Job(const syl_kv_batch& b, int32_t l)
+      : batch(b),
+        cache(*b.sequence[0]->cache),
+        layer(l),
+        heads(UnitHeads(*cache.plan)),
+        units(cache.plan->geometry.kv_heads / heads) {
+    for (int32_t i = 0; i < batch.sequences; ++i) {
+      if (batch.rows[i] == 0) continue;
+      const AttentionCall view = View(i);
+      ++calls;
+      rows += batch.rows[i];
+      strips += view.Tiles() * units;
+      const Range blocks = view.VisibleBlocks({0, view.Pairs()});
+      slots += view.shape.kv_heads * view.Pairs() * (blocks.end - blocks.begin);
+      split |= blocks.end - blocks.begin > 1;
+    }
+    if (strips >= kEnoughTiles) split = false;
+  }
+
+  AttentionCall View(int32_t i) const {
+    const syl_kv_geometry& g = cache.plan->geometry;
+    AttentionCall view = {};
+    view.shape = {
+        sizeof(view.shape), SYL_F16, g.q_heads, g.kv_heads, g.head_dim, 0, cache.plan->layers[layer].window, 1, g.scale,
+        g.soft_cap};
+    view.rows = batch.rows[i];
+    view.tokens = batch.sequence[i]->lengths[layer];
+    view.first = view.tokens - view.rows;
+    return view;
+  }
+};
+
+struct Parts {
+  KvCall* calls;
+  int64_t* first_strips;  // [calls + 1]
+  int64_t* first_rows;    // [calls + 1]
+  KvQueries queries;
+  Counter* runs_left;  // [strips]
+  float* results;      // [slots][ResultFloats]
+  KvScratch scratch;   // of thread 0; the others' follow
+  int64_t scratch_floats;
+  int64_t rotation_bytes;
+  uint8_t* rotation;  // [threads][rotation_bytes]
+};
+
+// The workspace's parts, and how many bytes they take.
+int64_t Carve(const Job& job, int32_t threads, void* workspace, Parts* parts) {
+  const KvPlan& plan = *job.cache.plan;
+  const syl_kv_geometry& g = plan.geometry;
+  const int64_t queries = job.rows * g.q_heads;
+  Carver carver(workspace);
+  parts->calls = carver.Take<KvCall>(job.calls);
+  parts->first_strips = carver.Take<int64_t>(job.calls + 1);
+  parts->first_rows = carver.Take<int64_t>(job.calls + 1);
+  parts->queries.floats = carver.Take<float>(queries * g.head_dim);
+  if (!plan.PreRope()) {
+    const KvSide& keys = plan.layers[job.layer].keys;
+    parts->queries.integers = carver.Take<int8_t>(queries * QueryDigits(keys.bits) * g.head_dim);
+    parts->queries.factors = carver.Take<float>(queries);
+    parts->queries.group_sums = carver.Take<float>(queries * (keys.groups / g.kv_heads));
+  }
+  if (job.split) {
+    parts->runs_left = carver.Take<Counter>(job.strips);
+    parts->results = carver.Take<float>(job.slots * ResultFloats(g.head_dim));
+  }
+  const int64_t scores = job.heads * kTilePairs * kBlockTokens;
+  parts->scratch_floats = scores + (plan.PreRope() ? job.heads * g.head_dim * kKvTile : 0);
+  parts->scratch.scores = carver.Take<float>(threads * parts->scratch_floats);
+  if (plan.PreRope() && workspace != nullptr) parts->scratch.keys = parts->scratch.scores + scores;
+  parts->rotation_bytes = Aligned(
+      std::max({syl_hadamard_workspace(job.cache.rotate_keys, 1), syl_hadamard_workspace(job.cache.rotate_values, 1),
+                syl_hadamard_workspace(job.cache.unrotate_tiles, 1)}));
+  parts->rotation = carver.Take<uint8_t>(threads * parts->rotation_bytes);
+  return carver.Bytes();
+}
+
+class Attention {
+ public:
+  Attention(const Job& job, const float* q, int64_t q_stride, float* y, int64_t y_stride, const Parts& parts,
+            syl_pool* pool)
+      : job_(job), q_(q), q_stride_(q_stride), y_stride_(y_stride), parts_(parts), pool_(pool) {
+    const KvPlan& plan = *job.cache.plan;
+    const KvLayer& layer = plan.layers[job.layer];
+    const syl_kv_geometry& g = plan.geometry;
+    int64_t call = 0, row = 0, strip = 0;
+    for (int32_t i = 0; i < job.batch.sequences; ++i) {
+      if (job.batch.rows[i] == 0) continue;
+      KvCall* to = new (parts.calls + call) KvCall;
+      to->sequence = job.batch.sequence[i];
+      to->layer = job.layer;
+      to->view = job.View(i);
+      to->view.y = y + row * y_stride;
+      to->view.y_stride = y_stride;
+      to->key_grid = plan.Grid(layer.keys.bits);
+      to->value_grid = plan.Grid(layer.values.bits);
+      const int64_t query = row * g.q_heads;
+      to->queries.floats = parts.queries.floats + query * g.head_dim;
+      if (!plan.PreRope()) {
+        to->queries.integers = parts.queries.integers + query * QueryDigits(layer.keys.bits) * g.head_dim;
+        to->queries.factors = parts.queries.factors + query;
+        to->queries.group_sums = parts.queries.group_sums + query * (layer.keys.groups / g.kv_heads);
+      }
+      parts.first_strips[call] = strip;
+      parts.first_rows[call++] = row;
+      row += to->view.rows;
+      strip += to->view.Tiles() * job.units;
+    }
+    parts.first_strips[call] = strip;
+    parts.first_rows[call] = row;
+  }
+
+  void Run() {
+    ParallelFor(pool_, job_.rows, [&](int64_t row, int32_t worker) { Prepare(row, worker); });
+    if (job_.split) {
+      RunBlocks();
+    } else {
+      // The longest strips of a sequence come last otherwise, and leave a thread alone with one.
+      ParallelFor(pool_, job_.strips, [&](int64_t task, int32_t worker) {
+        const Strip strip = StripOf(job_.strips - 1 - task);
+        KvAttendTile(*strip.call, strip.unit, strip.pairs, Scratch(worker));
+      });
+    }
+    ParallelFor(pool_, job_.rows, [&](int64_t row, int32_t worker) { Complete(row, worker); });
+  }
+
+ private:
+  struct Strip {
+    const KvCall* call;
+    int64_t unit;
+    Range pairs;
+  };
+
+  static int64_t IndexOf(const int64_t* first, int64_t count, int64_t i) {
+    return std::upper_bound(first, first + count + 1, i) - first - 1;
+  }
+
+  Strip StripOf(int64_t strip) const {
+    const int64_t c = IndexOf(parts_.first_strips, job_.calls, strip), i = strip - parts_.first_strips[c];
+    const KvCall& call = parts_.calls[c];
+    return {&call, i % job_.units, call.view.TilePairs(i / job_.units)};
+  }
+
+  KvScratch Scratch(int32_t worker) const {
+    KvScratch scratch = parts_.scratch;
+    scratch.scores += worker * parts_.scratch_floats;
+    if (scratch.keys != nullptr) scratch.keys += worker * parts_.scratch_floats;
+    scratch.workspace = parts_.rotation + worker * parts_.rotation_bytes;
+    scratch.workspace_bytes = parts_.rotation_bytes;
+    return scratch;
+  }
+
+  void Prepare(int64_t row, int32_t worker) const {
+    const int64_t c = IndexOf(parts_.first_rows, job_.calls, row);
+    const KvCall& call = parts_.calls[c];
+    const syl_attention& shape = call.view.shape;
+    float* floats = parts_.queries.floats + row * shape.q_heads * shape.head_dim;
+    std::memcpy(floats, q_ + row * q_stride_, static_cast<size_t>(shape.q_heads * shape.head_dim) * sizeof(float));
+    if (!call.Plan().PreRope() && job_.cache.rotate_keys != nullptr) {
+      const KvScratch scratch = Scratch(worker);
+      syl_hadamard_run(job_.cache.rotate_keys, floats, floats, nullptr, nullptr, 0, shape.q_heads, nullptr,
+                       scratch.workspace, scratch.workspace_bytes);
+    }
+    KvPrepareQueries(call, row - parts_.first_rows[c]);
+  }
+
+  // Rotates the sums of values back and adds their means.
+  void Complete(int64_t row, int32_t worker) const {
+    const KvCall& call = parts_.calls[0];
+    const syl_attention& shape = call.view.shape;
+    float* y = call.view.y + row * y_stride_;
+    if (job_.cache.rotate_values != nullptr) {
+      const KvScratch scratch = Scratch(worker);
+      syl_hadamard_run_transposed(job_.cache.rotate_values, y, y, 0, shape.q_heads, nullptr, scratch.workspace,
+                                  scratch.workspace_bytes);
+    }
+    const std::vector<float>& center = call.Layer().center_values;
+    if (center.empty()) return;
+    for (int64_t head = 0; head < shape.q_heads; ++head, y += shape.head_dim) {
+      const float* of = center.data() + head / call.view.Group() * shape.head_dim;
+      for (int64_t i = 0; i < shape.head_dim; ++i) y[i] += of[i];
+    }
+  }
+
+  // Blocks of keys side by side: each strip is cut into the same number of runs of blocks.
+  void RunBlocks() const {
+    const int64_t result_floats = ResultFloats(job_.cache.plan->geometry.head_dim);
+    int64_t most_blocks = 1;
+    for (int64_t c = 0; c < job_.calls; ++c) {
+      const Range blocks = parts_.calls[c].view.VisibleBlocks({0, parts_.calls[c].view.Pairs()});
+      most_blocks = std::max(most_blocks, blocks.end - blocks.begin);
+    }
+    const int64_t runs = std::clamp(kTasksPerThread * Threads(pool_) / job_.strips, int64_t{1}, most_blocks);
+    for (int64_t i = 0; i < job_.strips; ++i) new (parts_.runs_left + i) Counter(static_cast<int32_t>(runs));
+
+    ParallelFor(pool_, job_.strips * runs, [&](int64_t task, int32_t worker) {
+      const int64_t strip = task / runs;
+      const auto [call, unit, pairs] = StripOf(strip);
+      const AttentionCall& view = call->view;
+      const Range blocks = view.VisibleBlocks({0, view.Pairs()}), visible = view.VisibleBlocks(pairs);
+      const int64_t count = blocks.end - blocks.begin, run = CeilDiv(count, runs);
+      const int64_t first_block = blocks.begin + task % runs * run;
+      // [head][pair][block], behind those of the sequences before.
+      float* results = parts_.results + FirstSlot(call) * result_floats;
+      const auto result = [&](int64_t head, int64_t pair, int64_t block) {
+        return results + ((head * view.Pairs() + pair) * count + block - blocks.begin) * result_floats;
+      };
+      const Range mine{std::max(first_block, visible.begin), std::min(first_block + run, visible.end)};
+      if (!mine.IsEmpty()) {
+        KvAttendBlocks(*call, unit, pairs, mine,
+                       {result(unit * job_.heads, pairs.begin, mine.begin), count * result_floats},
+                       view.Pairs() * count * result_floats, Scratch(worker));
+      }
+      // Whoever completes a strip merges its blocks.
+      if (parts_.runs_left[strip].fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+      for (int64_t head = unit * job_.heads; head < (unit + 1) * job_.heads; ++head) {
+        for (int64_t pair = pairs.begin; pair < pairs.end; ++pair) {
+          const int64_t first = view.VisibleBlocks({pair, pair + 1}).begin;
+          KvMergeBlocks(*call, head, pair, {result(head, pair, first), result_floats});
+        }
+      }
+    });
+  }
+
+  int64_t FirstSlot(const KvCall* call) const {
+    int64_t slots = 0;
+    for (const KvCall* before = parts_.calls; before < call; ++before) {
+      const Range blocks = before->view.VisibleBlocks({0, before->view.Pairs()});
+      slots += before->view.shape.kv_heads * before->view.Pairs() * (blocks.end - blocks.begin);
+    }
+    return slots;
+  }
+
+  const Job& job_;
+  const float* q_;
+  const int64_t q_stride_, y_stride_;
+  const Parts& parts_;
+  syl_pool* const pool_;
+};
+
+// Everything but the pointers to rows.
+syl_status CheckAttend(const char* function, const syl_kv_batch* batch, int32_t layer, int64_t* rows) {
+  const syl_status status = CheckBatch(function, batch, layer, rows);
+  if (status != SYL_OK) return status;
+  for (int32_t i = 0; i < batch->sequences; ++i) {
+    const int64_t length = batch->sequence[i]->lengths[layer];
+    if (batch->rows[i] > length) {
+      return Fail(SYL_BAD_VALUE, "%s: batch->rows[%d] is %lld, but the sequence has %lld tokens", function, i,
+                  static_cast<long long>(batch->rows[i]), static_cast<long long>(length));
+    }
+  }
+  return SYL_OK;
+}
+
+}  // namespace
+}  // namespace sylvester
+
+using namespace sylvester;
+
+syl_status syl_kv_attend_workspace(const syl_kv_batch* batch, int32_t layer, int32_t threads, int64_t* bytes) {
+  int64_t rows;
+  const syl_status status = CheckAttend(__func__, batch, layer, &rows);
+  if (status != SYL_OK) return status;
+  SYL_REQUIRE_RANGE(threads, 1, 256);
+  SYL_REQUIRE_PTR(bytes);
+  Parts parts = {};
+  *bytes = rows == 0 ? 0 : Carve(Job(*batch, layer), threads, nullptr, &parts);
+  return SYL_OK;
+}
+
+syl_status syl_kv_attend_f32(const syl_kv_batch* batch, int32_t layer, const float* q, int64_t q_stride, float* y,
+                             int64_t y_stride, void* workspace, int64_t workspace_bytes, syl_pool* pool) {
+  int64_t rows;
+  syl_status status = CheckAttend(__func__, batch, layer, &rows);
+  if (status != SYL_OK) return status;
+  const syl_kv_geometry& g = batch->sequence[0]->Plan().geometry;
+  const int64_t cols = g.q_heads * g.head_dim;
+  for (const Rows& m : {Rows{"q", q, q_stride}, Rows{"y", y, y_stride}}) {
+    status = CheckRows(__func__, m, rows, cols);
+    if (status != SYL_OK) return status;
+  }
+  if (rows == 0) return SYL_OK;
+  const Job job(*batch, layer);
+  Parts parts = {};
+  const int64_t needed = Carve(job, Threads(pool), nullptr, &parts);
+  SYL_REQUIRE_PTR(workspace);
+  SYL_REQUIRE(workspace_bytes >= needed, SYL_WORKSPACE, "workspace_bytes is %lld, must be at least %lld",
+              static_cast<long long>(workspace_bytes), static_cast<long long>(needed));
+  const int64_t q_bytes = Extent(rows, cols, q_stride) * 4, y_bytes = Extent(rows, cols, y_stride) * 4;
+  SYL_REQUIRE(!Overlaps(y, y_bytes, q, q_bytes), SYL_OVERLAP, "y overlaps %s", "q");
+  SYL_REQUIRE(!Overlaps(workspace, needed, q, q_bytes), SYL_OVERLAP, "workspace overlaps %s", "q");
+  SYL_REQUIRE(!Overlaps(workspace, needed, y, y_bytes), SYL_OVERLAP, "workspace overlaps %s", "y");
+  status = CheckFinite(__func__, "q", q, q_stride, rows, cols);
+  if (status != SYL_OK) return status;
+  Carve(job, Threads(pool), workspace, &parts);
+  Attention(job, q, q_stride, y, y_stride, parts, pool).Run();
+  return SYL_OK;
+}
