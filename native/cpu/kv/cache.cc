@@ -160,7 +160,7 @@ syl_status CheckEven(const char* function, const syl_kv_sequence* sequence, int6
 using namespace sylvester;
 
 syl_status syl_kv_arena_size(const syl_kv_plan* plan, const syl_kv_cache_options* options, int64_t* bytes) {
-  int64_t size;
+  int64_t size = 0;
   if (syl_status s = CheckCacheOptions(__func__, plan, options, &size)) return s;
   SYL_REQUIRE_PTR(bytes);
   *bytes = size;
@@ -168,7 +168,7 @@ syl_status syl_kv_arena_size(const syl_kv_plan* plan, const syl_kv_cache_options
 }
 
 syl_status syl_kv_cache_new(const syl_kv_plan* plan, const syl_kv_cache_options* options, syl_kv_cache** cache) {
-  int64_t bytes;
+  int64_t bytes = 0;
   if (syl_status s = CheckCacheOptions(__func__, plan, options, &bytes)) return s;
   if (syl_status s = CheckArena(__func__, *options, bytes)) return s;
   SYL_REQUIRE_PTR(cache);
@@ -179,6 +179,12 @@ syl_status syl_kv_cache_new(const syl_kv_plan* plan, const syl_kv_cache_options*
     made->pages = options->pages;
     made->max_rows = options->max_rows;
     made->page_bytes = made->page_tiles * plan->plan->tile_bytes;
+    // Before the tables, which grow with it and are written: what no machine has is refused at once.
+    made->arena = static_cast<uint8_t*>(options->arena);
+    if (made->arena == nullptr) {
+      made->arena = static_cast<uint8_t*>(::operator new (bytes, std::align_val_t{kArenaAlignment}));
+      made->owns_arena = true;
+    }
     if (syl_status s = MakeRotations(__func__, made.get())) return s;
     MakeRopeTables(made.get());
     for (int32_t layer = 0; layer < plan->plan->geometry.layers; ++layer) {
@@ -190,11 +196,6 @@ syl_status syl_kv_cache_new(const syl_kv_plan* plan, const syl_kv_cache_options*
     std::iota(made->free_pages.rbegin(), made->free_pages.rend(), 0);
     made->tile_users.resize(options->pages * made->page_tiles);
     made->page_users.resize(options->pages);
-    made->arena = static_cast<uint8_t*>(options->arena);
-    if (made->arena == nullptr) {
-      made->arena = static_cast<uint8_t*>(::operator new (bytes, std::align_val_t{kArenaAlignment}));
-      made->owns_arena = true;
-    }
     *cache = made.release();
     return SYL_OK;
   } catch (const std::bad_alloc&) {

@@ -82,6 +82,12 @@ struct syl_kv_sequence {
   const sylvester::KvPlan& Plan() const { return *cache->plan; }
   uint8_t* Tile(int32_t layer, int64_t tile) const { return cache->Tile(layer, tiles[tile]); }
 
+  // The least length > 0 at which a text like this one has all its halves in the ring: it can be cut to that, and a
+  // query can be its newest token.
+  int64_t Truncatable() const {
+    return oldest_half == 0 ? 1 : oldest_half + (Plan().WindowTiles() - 1) * sylvester::kKvTile;
+  }
+
   // Counts tokens whose bytes append has written.
   void Advance(int32_t layer, int64_t rows) {
     lengths[layer] += rows;

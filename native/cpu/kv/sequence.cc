@@ -8,12 +8,6 @@
 namespace sylvester {
 namespace {
 
-// The least tokens > 0 whose halves the ring still has.
-int64_t Truncatable(const syl_kv_sequence& sequence) {
-  if (sequence.oldest_half == 0) return 1;
-  return sequence.oldest_half + (sequence.Plan().WindowTiles() - 1) * kKvTile;
-}
-
 // `tokens` are what a sequence can be cut to.
 syl_status CheckCut(const char* function, const syl_kv_sequence* sequence, int64_t tokens) {
   int64_t length;
@@ -21,9 +15,9 @@ syl_status CheckCut(const char* function, const syl_kv_sequence* sequence, int64
   if (tokens < 0 || tokens > length) {
     return Fail(SYL_BAD_VALUE, "%s: tokens is %" PRId64 ", must be 0..%" PRId64, function, tokens, length);
   }
-  if (tokens > 0 && tokens < Truncatable(*sequence)) {
+  if (tokens > 0 && tokens < sequence->Truncatable()) {
     return Fail(SYL_BAD_VALUE, "%s: tokens is %" PRId64 ", must be 0 or, for the window, %" PRId64 "..%" PRId64,
-                function, tokens, Truncatable(*sequence), length);
+                function, tokens, sequence->Truncatable(), length);
   }
   return SYL_OK;
 }
@@ -139,7 +133,7 @@ syl_status syl_kv_truncatable(const syl_kv_sequence* sequence, int64_t* tokens) 
   int64_t length;
   if (syl_status s = CheckEven(__func__, sequence, &length)) return s;
   SYL_REQUIRE_PTR(tokens);
-  *tokens = std::min(Truncatable(*sequence), length);
+  *tokens = std::min(sequence->Truncatable(), length);
   return SYL_OK;
 }
 
