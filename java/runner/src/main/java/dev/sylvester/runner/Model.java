@@ -1,13 +1,10 @@
 package dev.sylvester.runner;
 
-import dev.sylvester.kernels.DType;
 import dev.sylvester.kernels.ThreadPool;
 import dev.sylvester.runner.format.ModelConfig;
 import dev.sylvester.runner.format.ModelFile;
 import dev.sylvester.runner.format.Tensor;
 import dev.sylvester.runner.hub.Catalog;
-import dev.sylvester.runner.layers.Evaluator;
-import dev.sylvester.runner.layers.Weights;
 import dev.sylvester.runner.text.Tokenizer;
 import java.lang.foreign.Arena;
 import java.nio.file.Path;
@@ -34,28 +31,25 @@ import java.util.stream.Collectors;
 public final class Model implements AutoCloseable {
   private final ModelFile file;
   private final int context;
-  private final DType cacheType;
   private final Tokenizer tokenizer;
   private final Arena arena;
   private final ThreadPool pool;
-  private final Weights weights;
+  private final ModelCaches caches;
   private final Set<Session> sessions = Collections.synchronizedSet(new HashSet<>());
 
   Model(
       ModelFile file,
       int context,
-      DType cacheType,
       Tokenizer tokenizer,
       Arena arena,
       ThreadPool pool,
-      Weights weights) {
+      ModelCaches caches) {
     this.file = file;
     this.context = context;
-    this.cacheType = cacheType;
     this.tokenizer = tokenizer;
     this.arena = arena;
     this.pool = pool;
-    this.weights = weights;
+    this.caches = caches;
   }
 
   /**
@@ -114,17 +108,33 @@ public final class Model implements AutoCloseable {
 
   /** Bytes of keys and values that one token adds to a session. */
   public long cacheBytesPerToken() {
-    return Evaluator.cacheBytesPerToken(config(), cacheType);
+    return caches.standard().bytesPerToken();
   }
 
   /** An empty text. Close it before the model; closing the model closes it too. */
   public Session newSession() {
+    return newSession(caches.options());
+  }
+
+  /**
+   * An empty text with another cache than the model's own.
+   *
+   * @throws IllegalArgumentException when the model cannot have it
+   */
+  public Session newSession(CacheOptions options) {
+    requireOpen();
+    return opened(new Session(this, options, caches.of(options), caches.of(options).newText()));
+  }
+
+  Session opened(Session session) {
+    sessions.add(session);
+    return session;
+  }
+
+  private void requireOpen() {
     if (!arena.scope().isAlive()) {
       throw new IllegalStateException("the model is closed");
     }
-    Session session = new Session(this, new Evaluator(weights, pool, context, cacheType));
-    sessions.add(session);
-    return session;
   }
 
   void closed(Session session) {
@@ -156,6 +166,7 @@ public final class Model implements AutoCloseable {
       return;
     }
     List.copyOf(sessions).forEach(Session::close);
+    caches.close();
     pool.close();
     arena.close();
     tokenizer.close();

@@ -45,8 +45,9 @@ final class ModelLoader {
     Background<Tokenizer> tokenizer = opened(Background.start(() -> tokenizer(file)));
     Arena arena = opened(Arena.ofShared());
     Weights weights = Weights.load(file, context, arena, pool.get());
-    return new Model(
-        file, context, options.cacheType(), tokenizer.get(), arena, pool.get(), weights);
+    ModelCaches caches = opened(new ModelCaches(file, weights, context, pool.get(), options));
+    caches.standard();
+    return new Model(file, context, tokenizer.get(), arena, pool.get(), caches);
   }
 
   private <T extends AutoCloseable> T opened(T resource) {

@@ -1,7 +1,7 @@
 package dev.sylvester.runner;
 
-import dev.sylvester.kernels.DType;
 import dev.sylvester.kernels.ThreadPool;
+import java.util.Objects;
 
 /**
  * How a model is opened.
@@ -10,11 +10,15 @@ import dev.sylvester.kernels.ThreadPool;
  *     it
  * @param context tokens a session holds, prompt and answer together; 0 means the model's own limit,
  *     at most {@value #DEFAULT_CONTEXT}
- * @param cacheType element type of the key and value cache, {@link DType#F16} or {@link DType#F32}
+ * @param cache how keys and values are kept
+ * @param sessions sessions that packed caches have room for when all are full
  */
-public record ModelOptions(int threads, int context, DType cacheType) {
+public record ModelOptions(int threads, int context, CacheOptions cache, int sessions) {
   /** Longest context without asking for more: caches of long-context models are large. */
   public static final int DEFAULT_CONTEXT = 4096;
+
+  /** Sessions without asking for more. Memory is taken up as tokens come. */
+  public static final int DEFAULT_SESSIONS = 8;
 
   /** Checks the values. */
   public ModelOptions {
@@ -25,29 +29,34 @@ public record ModelOptions(int threads, int context, DType cacheType) {
     if (context < 0) {
       throw new IllegalArgumentException("context is %d, must not be negative".formatted(context));
     }
-    if (cacheType != DType.F16 && cacheType != DType.F32) {
-      throw new IllegalArgumentException(
-          "cache type is %s, must be F16 or F32".formatted(cacheType));
+    Objects.requireNonNull(cache, "cache");
+    if (sessions < 1) {
+      throw new IllegalArgumentException("sessions is %d, must be at least 1".formatted(sessions));
     }
   }
 
   /** The machine's physical cores, the default context, an F16 cache. */
   public static ModelOptions defaults() {
-    return new ModelOptions(ThreadPool.defaultThreads(), 0, DType.F16);
+    return new ModelOptions(ThreadPool.defaultThreads(), 0, CacheOptions.F16, DEFAULT_SESSIONS);
   }
 
   /** The same with another number of threads. */
   public ModelOptions withThreads(int threads) {
-    return new ModelOptions(threads, context, cacheType);
+    return new ModelOptions(threads, context, cache, sessions);
   }
 
   /** The same with another context. */
   public ModelOptions withContext(int context) {
-    return new ModelOptions(threads, context, cacheType);
+    return new ModelOptions(threads, context, cache, sessions);
   }
 
-  /** The same with another cache type. */
-  public ModelOptions withCacheType(DType cacheType) {
-    return new ModelOptions(threads, context, cacheType);
+  /** The same with another cache. */
+  public ModelOptions withCache(CacheOptions cache) {
+    return new ModelOptions(threads, context, cache, sessions);
+  }
+
+  /** The same with room for other sessions. */
+  public ModelOptions withSessions(int sessions) {
+    return new ModelOptions(threads, context, cache, sessions);
   }
 }

@@ -1,6 +1,8 @@
 package dev.sylvester.runner;
 
+import dev.sylvester.kernels.KvMemory;
 import dev.sylvester.runner.layers.Evaluator;
+import dev.sylvester.runner.layers.TextCaches;
 import java.lang.foreign.MemorySegment;
 
 /**
@@ -10,10 +12,14 @@ import java.lang.foreign.MemorySegment;
  */
 public final class Session implements AutoCloseable {
   private final Model model;
+  private final CacheOptions cache;
+  private final TextCaches caches;
   private final Evaluator evaluator;
 
-  Session(Model model, Evaluator evaluator) {
+  Session(Model model, CacheOptions cache, TextCaches caches, Evaluator evaluator) {
     this.model = model;
+    this.cache = cache;
+    this.caches = caches;
     this.evaluator = evaluator;
   }
 
@@ -102,6 +108,29 @@ public final class Session implements AutoCloseable {
     try (Generator generator = new Generator(model, evaluator, request)) {
       return generator.run();
     }
+  }
+
+  /**
+   * Another session that begins with this one's tokens. Packed caches share the memory of these;
+   * others read them again when it goes on.
+   */
+  public Session fork() {
+    return model.opened(new Session(model, cache, caches, evaluator.fork()));
+  }
+
+  /** What its keys and values take up. */
+  public CacheUsage cacheUsage() {
+    KvMemory memory = evaluator.memory();
+    return new CacheUsage(
+        cache.name(),
+        caches.bytesPerToken(),
+        caches.bitsKeys(),
+        caches.bitsValues(),
+        memory.ratioVsF16(),
+        memory.sinkTokens(),
+        memory.codesBytes(),
+        memory.paramsBytes(),
+        memory.totalBytes());
   }
 
   @Override

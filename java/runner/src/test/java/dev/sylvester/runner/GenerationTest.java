@@ -22,7 +22,8 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 class GenerationTest {
   private static final String QUESTION =
-      "Iris has 32 kites. Then Iris doubles the number of kites. How many kites does Iris have now?";
+      "Iris has 32 kites. Then Iris doubles the number of kites. How many kites does Iris have"
+          + " now?";
 
   private static Model model;
 
@@ -210,7 +211,7 @@ class GenerationTest {
     assertThatThrownBy(() -> Sampler.of(Float.NaN, 0)).hasMessageContaining("temperature");
     assertThatThrownBy(() -> new Sampler(SamplerOptions.GREEDY.withTopP(0), Map.of()))
         .hasMessageContaining("top-p");
-    assertThatThrownBy(() -> new ModelOptions(0, 0, ModelOptions.defaults().cacheType()))
+    assertThatThrownBy(() -> ModelOptions.defaults().withThreads(0))
         .hasMessageContaining("threads is 0");
     assertThatThrownBy(() -> Model.load("gsm-mini", ModelOptions.defaults().withContext(513)))
         .hasMessageContaining("holds at most 512 tokens");

@@ -2,7 +2,6 @@ package dev.sylvester.runner;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import dev.sylvester.kernels.DType;
 import java.io.IOException;
 import java.nio.file.Path;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -11,7 +10,8 @@ import org.junit.jupiter.params.provider.ValueSource;
 /** Logits against transformers in double precision. */
 class GoldenLogitsTest {
   // A cache of 16-bit floats rounds keys and values to 11 bits, far more than the tolerance.
-  private static final ModelOptions OPTIONS = new ModelOptions(2, 0, DType.F32);
+  private static final ModelOptions OPTIONS =
+      ModelOptions.defaults().withThreads(2).withCache(CacheOptions.F32);
 
   private static float[][] logits(Path path, int[] tokens, ModelOptions options) {
     try (Model model = Model.load(path, options);

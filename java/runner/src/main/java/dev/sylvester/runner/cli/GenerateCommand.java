@@ -1,6 +1,7 @@
 package dev.sylvester.runner.cli;
 
 import dev.sylvester.kernels.Sylvester;
+import dev.sylvester.runner.CacheUsage;
 import dev.sylvester.runner.Generation;
 import dev.sylvester.runner.GenerationRequest;
 import dev.sylvester.runner.Model;
@@ -19,9 +20,14 @@ import picocli.CommandLine.Option;
     description = "Continue a text.",
     footer = {
       "",
-      "The last line tells speed and the size of a cached token. With --json one object is printed:",
+      "The last line tells speed and the size of a cached token. With --json one object is"
+          + " printed:",
       "text, tokens, prompt_tokens, stop_reason (eos, stop, length or context), prefill_tok_s,",
-      "decode_tok_s, kv_bytes_per_token, peak_rss_bytes, threads, tier.",
+      "decode_tok_s, kv_bytes_per_token, kv, peak_rss_bytes, threads, tier. kv is an object:"
+          + " preset,",
+      "bytes_per_token, effective_bits_k, effective_bits_v, ratio_vs_f16, sink_tokens,"
+          + " codes_bytes,",
+      "params_bytes, total_bytes.",
       "",
       "Examples:",
       "  sylvester generate -m smollm2 -p 'The sea is' -n 40",
@@ -85,7 +91,7 @@ final class GenerateCommand implements Callable<Integer> {
               .withSampler(choice)
               .withStopStrings(stops);
       if (json) {
-        printJson(opened, session.generate(request));
+        printJson(opened, session.generate(request), session.cacheUsage());
       } else {
         Generation generation = session.generate(request.withStream(this::print));
         main.out.println();
@@ -106,7 +112,7 @@ final class GenerateCommand implements Callable<Integer> {
     main.out.flush();
   }
 
-  private void printJson(Model opened, Generation generation) {
+  private void printJson(Model opened, Generation generation, CacheUsage usage) {
     Map<String, Object> object = new LinkedHashMap<>();
     object.put("text", generation.text());
     object.put("tokens", generation.tokens());
@@ -115,6 +121,7 @@ final class GenerateCommand implements Callable<Integer> {
     object.put("prefill_tok_s", generation.prefillTokensPerSecond());
     object.put("decode_tok_s", generation.decodeTokensPerSecond());
     object.put("kv_bytes_per_token", opened.cacheBytesPerToken());
+    object.put("kv", Json.object(usage));
     object.put("peak_rss_bytes", ProcessMemory.peakBytes());
     object.put("threads", opened.threads());
     object.put("tier", Sylvester.tier());

@@ -1,25 +1,23 @@
 package dev.sylvester.runner.cli;
 
-import dev.sylvester.kernels.DType;
+import dev.sylvester.runner.CacheOptions;
 import dev.sylvester.runner.Model;
 import dev.sylvester.runner.ModelOptions;
 import dev.sylvester.runner.format.ModelFile;
 import dev.sylvester.runner.hub.Catalog;
+import java.nio.file.Path;
+import java.util.Locale;
 import picocli.CommandLine.Option;
 
 /** Which model, and how it is opened. */
 final class ModelArguments {
-  enum CacheType {
-    F16,
-    F32
-  }
-
   @Option(
       names = {"-m", "--model"},
       paramLabel = "MODEL",
       defaultValue = "gsm-mini",
       description =
-          "An alias (sylvester models), a .gguf or .safetensors file, or a folder. Default: gsm-mini.")
+          "An alias (sylvester models), a .gguf or .safetensors file, or a folder. Default:"
+              + " gsm-mini.")
   String model;
 
   @Option(
@@ -36,10 +34,24 @@ final class ModelArguments {
   Integer context;
 
   @Option(
-      names = "--cache-type",
-      paramLabel = "TYPE",
-      description = "Elements of the key and value cache: f16 or f32. Default: f16.")
-  CacheType cacheType;
+      names = "--kv",
+      paramLabel = "KIND",
+      description =
+          "How keys and values are kept: f16, f32, or packed: q8, q4, rotatekv, quarot, turbo,"
+              + " best, auto. Default: f16.")
+  String kv;
+
+  @Option(
+      names = "--kv-bits",
+      paramLabel = "N",
+      description = "Bits of a packed number: 2, 3, 4 or 8. Default: the kind's own.")
+  Integer kvBits;
+
+  @Option(
+      names = "--kv-plan",
+      paramLabel = "FILE",
+      description = "Packed as a plan says that sylvester calibrate made.")
+  Path kvPlan;
 
   Model open() {
     return open(context);
@@ -70,9 +82,17 @@ final class ModelArguments {
     if (context != null) {
       options = options.withContext(context);
     }
-    if (cacheType != null) {
-      options = options.withCacheType(DType.valueOf(cacheType.name()));
+    return Model.load(model, options.withCache(cache()));
+  }
+
+  private CacheOptions cache() {
+    if (kvPlan != null) {
+      if (kv != null || kvBits != null) {
+        throw new IllegalArgumentException("--kv-plan says all that --kv and --kv-bits do");
+      }
+      return CacheOptions.ofPlan(kvPlan);
     }
-    return Model.load(model, options);
+    CacheOptions cache = CacheOptions.of(kv == null ? "f16" : kv.toLowerCase(Locale.ROOT));
+    return kvBits == null ? cache : cache.withBits(kvBits);
   }
 }

@@ -132,6 +132,29 @@ public final class Catalog {
     return path;
   }
 
+  /** The folder of plans of packed caches that come with a named model, if the path is its. */
+  public static Optional<Path> plans(Path model) {
+    Path path = model.toAbsolutePath().normalize();
+    return MODELS.stream()
+        .map(
+            named ->
+                switch (named) {
+                  case EmbeddedModel e -> owner(path, embeddedFolder().resolve(e.folder()));
+                  case PackagedModel p ->
+                      owner(path, p.file()).map(f -> embeddedFolder().resolve(p.alias()));
+                })
+        .flatMap(Optional::stream)
+        .map(folder -> folder.resolve("plans"))
+        .findFirst();
+  }
+
+  private static Optional<Path> owner(Path path, Path model) {
+    Path expected = model.toAbsolutePath().normalize();
+    return path.equals(expected) || path.equals(expected.resolve("model.safetensors"))
+        ? Optional.of(expected)
+        : Optional.empty();
+  }
+
   /** A file that belongs to the embedded models, for example {@code gsm-mini/test.jsonl}. */
   public static Path embedded(String name) {
     return embeddedFolder().resolve(name);

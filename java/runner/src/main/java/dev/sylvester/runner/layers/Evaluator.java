@@ -1,18 +1,15 @@
 package dev.sylvester.runner.layers;
 
-import dev.sylvester.kernels.AttentionShape;
-import dev.sylvester.kernels.DType;
-import dev.sylvester.kernels.FloatCache;
-import dev.sylvester.kernels.ThreadPool;
+import dev.sylvester.kernels.KvMemory;
 import dev.sylvester.runner.format.ModelConfig;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.util.function.IntConsumer;
 
 /**
  * A text under evaluation: its tokens, their keys and values, and the logits of the last one. Going
- * back to a shorter text costs nothing. Not thread-safe.
+ * back to a shorter text costs nothing, or to read it again where the cache cannot. Not
+ * thread-safe.
  */
 public final class Evaluator implements AutoCloseable {
   /**
@@ -20,10 +17,11 @@ public final class Evaluator implements AutoCloseable {
    */
   private static final int CHUNK = 512;
 
+  /** The same for a pass that chooses sinks. */
+  private static final int SINK_CHUNK = 4096;
+
   /** Rows of logits at a time when all are wanted: a vocabulary is wide. */
   private static final int HEAD_ROWS = 32;
-
-  private static final int CAPACITY_UNIT = 16;
 
   /** Takes logits of consecutive positions: the first position, the number of rows, the rows. */
   @FunctionalInterface
@@ -31,58 +29,88 @@ public final class Evaluator implements AutoCloseable {
     void accept(int first, int rows, MemorySegment logits);
   }
 
+  /** Called when a pass has left hidden states of these rows; {@code end} is the text's. */
+  @FunctionalInterface
+  private interface Pass {
+    void done(int first, int rows, int end);
+  }
+
+  private final TextCaches caches;
   private final Weights weights;
   private final ModelConfig config;
   private final Transformer transformer;
   private final int context;
   private final int chunk;
+  private final TextCache cache;
+  private final Pass headOfLast = this::headOfLast;
   private final Arena arena = Arena.ofShared();
-  private final FloatCache[] caches;
   private final MemorySegment tokens;
   private final Logits last;
   private Logits block;
   private Scratch scratch;
   private int position;
 
+  /** Tokens of the pass that chose sinks; 0: none did. */
+  private int sinkRows;
+
   private record Logits(MemorySegment values, MemorySegment[] outputs) {}
 
-  /**
-   * An empty text.
-   *
-   * @param context most tokens it may have
-   * @param cacheType element type of keys and values
-   */
-  public Evaluator(Weights weights, ThreadPool pool, int context, DType cacheType) {
-    this.weights = weights;
+  /** An empty text; the cache is closed with it. */
+  Evaluator(TextCaches caches, TextCache cache) {
+    this.caches = caches;
+    this.weights = caches.weights;
     this.config = weights.config();
-    this.transformer = new Transformer(weights, pool);
-    this.context = context;
+    this.transformer = new Transformer(weights, caches.pool);
+    this.context = caches.context;
     this.chunk = config.bidirectional() ? context : Math.min(CHUNK, context);
+    this.cache = cache;
     try {
-      this.caches = new FloatCache[config.layers()];
-      for (int i = 0; i < caches.length; i++) {
-        caches[i] = FloatCache.allocate(shape(config, i, context, cacheType), arena);
-      }
       this.tokens = arena.allocate(ValueLayout.JAVA_INT, context);
       this.last = logits(1);
     } catch (RuntimeException | Error e) {
-      arena.close();
+      close();
       throw e;
     }
   }
 
-  private static AttentionShape shape(ModelConfig c, int layer, int context, DType cacheType) {
-    int capacity = Math.ceilDiv(context, CAPACITY_UNIT) * CAPACITY_UNIT;
-    int window = c.slidingWindows().get(layer);
-    return AttentionShape.causal(c.heads(), c.kvHeads(), c.headDim(), capacity)
-        .withCacheType(cacheType)
-        .withCausal(!c.bidirectional())
-        .withWindow(window >= capacity ? 0 : window);
+  /** A text of which the cache holds the first tokens; its logits are not known. */
+  Evaluator(TextCaches caches, int[] tokens, TextCache cache) {
+    this(caches, cache);
+    if (tokens.length > context || cache.length() > tokens.length) {
+      close();
+      throw new IllegalArgumentException(
+          "the text has %,d tokens, its cache %,d, the context holds %,d"
+              .formatted(tokens.length, cache.length(), context));
+    }
+    MemorySegment.copy(tokens, 0, this.tokens, ValueLayout.JAVA_INT, 0, tokens.length);
+    position = tokens.length;
   }
 
-  /** Bytes of keys and values that one token adds. */
-  public static long cacheBytesPerToken(ModelConfig config, DType cacheType) {
-    return 2L * config.layers() * config.kvHeads() * config.headDim() * cacheType.blockBytes();
+  /** Another text that begins as this one does, and shares what it can of the cache. */
+  public Evaluator fork() {
+    requireOpen();
+    Evaluator fork = new Evaluator(caches, cache.fork());
+    MemorySegment.copy(tokens, 0, fork.tokens, 0, (long) position * Integer.BYTES);
+    fork.last.values().copyFrom(last.values());
+    fork.position = position;
+    fork.sinkRows = sinkRows;
+    return fork;
+  }
+
+  /** What keys and values take up. */
+  public KvMemory memory() {
+    requireOpen();
+    return cache.memory();
+  }
+
+  /**
+   * Keys and values, for {@link TextCaches#loadText}.
+   *
+   * @throws UnsupportedOperationException when they are floats
+   */
+  public MemorySegment saveCache(Arena target) {
+    requireOpen();
+    return cache.save(target);
   }
 
   private Logits logits(int rows) {
@@ -122,77 +150,65 @@ public final class Evaluator implements AutoCloseable {
       throw new IllegalArgumentException("length is %d, must be 0..%d".formatted(length, position));
     }
     position = length;
+    if (length < sinkRows) {
+      sinkRows = 0;
+      cache.truncate(0);
+    } else if (length < cache.length()) {
+      cache.truncate(length);
+    }
   }
 
   /** Appends one token and computes its logits. */
   public void append(int token) {
     require(1);
-    prepare(1);
-    put(0, token);
-    run(1);
-    transformer.head(scratch, scratch.hidden, 1, last.outputs());
+    tokens.setAtIndex(ValueLayout.JAVA_INT, position, token);
+    read(position + 1, headOfLast);
   }
 
   /** Appends tokens {@code from <= i < to} of an array and computes the logits of the last. */
   public void append(int[] ids, int from, int to) {
-    int end = position + to - from;
-    appendChunks(
-        ids,
-        from,
-        to,
-        rows -> {
-          if (position == end) {
-            transformer.head(scratch, hiddenRow(rows - 1), 1, last.outputs());
-          }
-        });
+    put(ids, from, to);
+    read(position + to - from, headOfLast);
   }
 
   /** Appends tokens and hands out the logits of every one. */
   public void append(int[] ids, RowsConsumer consumer) {
+    put(ids, 0, ids.length);
     if (block == null) {
       block = logits(HEAD_ROWS);
     }
-    appendChunks(
-        ids,
-        0,
-        ids.length,
-        rows -> {
-          for (int row = 0; row < rows; row += HEAD_ROWS) {
+    int before = position;
+    read(
+        before + ids.length,
+        (first, rows, end) -> {
+          for (int row = Math.max(0, before - first); row < rows; row += HEAD_ROWS) {
             int count = Math.min(HEAD_ROWS, rows - row);
             transformer.head(scratch, hiddenRow(row), count, block.outputs());
-            consumer.accept(position - rows + row, count, block.values());
+            consumer.accept(first + row, count, block.values());
           }
         });
   }
 
-  /** All tokens or none: a refused one leaves the text as it was. */
-  private void appendChunks(int[] ids, int from, int to, IntConsumer afterChunk) {
-    require(to - from);
-    int before = position;
-    try {
-      for (int begin = from; begin < to; begin += chunk) {
-        int rows = Math.min(chunk, to - begin);
-        prepare(rows);
-        for (int i = 0; i < rows; i++) {
-          put(i, ids[begin + i]);
-        }
-        run(rows);
-        afterChunk.accept(rows);
-      }
-    } catch (RuntimeException e) {
-      position = before;
-      throw e;
+  private void headOfLast(int first, int rows, int end) {
+    if (first + rows == end) {
+      transformer.head(scratch, hiddenRow(rows - 1), 1, last.outputs());
     }
   }
 
   private MemorySegment hiddenRow(int row) {
+    if (row == 0) {
+      return scratch.hidden; // a slice would be an object
+    }
     return scratch.hidden.asSlice((long) row * config.hiddenSize() * Float.BYTES);
   }
 
+  private void put(int[] ids, int from, int to) {
+    require(to - from);
+    MemorySegment.copy(ids, from, tokens, ValueLayout.JAVA_INT, 4L * position, to - from);
+  }
+
   private void require(int rows) {
-    if (!arena.scope().isAlive()) {
-      throw new IllegalStateException("the session is closed");
-    }
+    requireOpen();
     if (rows < 1) {
       throw new IllegalArgumentException("there are no tokens to append");
     }
@@ -206,6 +222,46 @@ public final class Evaluator implements AutoCloseable {
     }
   }
 
+  private void requireOpen() {
+    if (!arena.scope().isAlive()) {
+      throw new IllegalStateException("the session is closed");
+    }
+  }
+
+  /**
+   * Reads the tokens up to {@code end} that the cache does not hold. All or none: a refused one
+   * leaves the text as it was.
+   */
+  private void read(int end, Pass pass) {
+    int sinkRowsBefore = sinkRows;
+    try {
+      for (int first = cache.length(); first < end; first = cache.length()) {
+        int rows = passRows(first, end);
+        prepare(rows);
+        MemorySegment.copy(
+            tokens, (long) first * Integer.BYTES, scratch.ids, 0, (long) rows * Integer.BYTES);
+        transformer.forward(cache, scratch, first, rows);
+        pass.done(first, rows, end);
+      }
+      position = end;
+    } catch (RuntimeException e) {
+      cache.truncate(sinkRowsBefore == sinkRows ? position : 0);
+      sinkRows = sinkRowsBefore;
+      throw e;
+    }
+  }
+
+  private int passRows(int first, int end) {
+    if (first > 0 || !cache.choosesSinks()) {
+      return Math.min(chunk, end - first);
+    }
+    // The same tokens as before, when they are read again.
+    if (sinkRows == 0) {
+      sinkRows = Math.min(SINK_CHUNK, end);
+    }
+    return sinkRows;
+  }
+
   private void prepare(int rows) {
     if (scratch != null && scratch.rows >= rows) {
       return;
@@ -214,17 +270,7 @@ public final class Evaluator implements AutoCloseable {
       scratch.close();
       scratch = null;
     }
-    scratch = new Scratch(weights, Math.min(chunk, Math.max(rows, HEAD_ROWS)));
-  }
-
-  private void put(int row, int token) {
-    scratch.ids.setAtIndex(ValueLayout.JAVA_INT, row, token);
-    tokens.setAtIndex(ValueLayout.JAVA_INT, position + row, token);
-  }
-
-  private void run(int rows) {
-    transformer.forward(caches, scratch, position, rows);
-    position += rows;
+    scratch = new Scratch(weights, Math.max(rows, Math.min(chunk, HEAD_ROWS)));
   }
 
   @Override
@@ -233,6 +279,7 @@ public final class Evaluator implements AutoCloseable {
       scratch.close();
       scratch = null;
     }
+    cache.close();
     if (arena.scope().isAlive()) {
       arena.close();
     }

@@ -1,6 +1,5 @@
 package dev.sylvester.runner.layers;
 
-import dev.sylvester.kernels.FloatCache;
 import dev.sylvester.kernels.Nn;
 import dev.sylvester.kernels.ThreadPool;
 import dev.sylvester.runner.format.ModelConfig;
@@ -22,10 +21,10 @@ final class Transformer {
   }
 
   /**
-   * Runs tokens {@code first .. first + rows - 1} through all layers and appends them to the
-   * caches. Reads {@code s.ids}; leaves the hidden states in {@code s.hidden}.
+   * Runs tokens {@code first .. first + rows - 1} through all layers and appends them to the cache.
+   * Reads {@code s.ids}; leaves the hidden states in {@code s.hidden}.
    */
-  void forward(FloatCache[] caches, Scratch s, int first, int rows) {
+  void forward(TextCache cache, Scratch s, int first, int rows) {
     long width = config.hiddenSize();
     Nn.embed(
         weights.embeddingType(),
@@ -40,24 +39,17 @@ final class Transformer {
       s.positions.setAtIndex(ValueLayout.JAVA_INT, i, first + i);
     }
     weights.rope().table(s.positions, rows, s.ropeTable);
-    for (int i = 0; i < caches.length; i++) {
-      Weights.Layer layer = weights.layers().get(i);
-      attention(layer, s.layers[i], caches[i], s, first, rows);
-      feedForward(layer, s.layers[i], s, rows);
+    for (int i = 0; i < s.layers.length; i++) {
+      attention(i, cache, s, first, rows);
+      feedForward(weights.layers().get(i), s.layers[i], s, rows);
     }
   }
 
-  private void attention(
-      Weights.Layer layer,
-      Scratch.LayerOutputs outputs,
-      FloatCache cache,
-      Scratch s,
-      int first,
-      int rows) {
+  private void attention(int index, TextCache cache, Scratch s, int first, int rows) {
+    Weights.Layer layer = weights.layers().get(index);
+    Scratch.LayerOutputs outputs = s.layers[index];
     long width = config.hiddenSize();
     long stride = s.queryKeyValueStride;
-    int dim = config.headDim();
-    boolean interleaved = config.rope().interleaved();
     Nn.rmsNorm(s.hidden, width, layer.attentionNorm(), eps, rows, width, s.normed, width, pool);
     layer
         .queryKeyValue()
@@ -66,23 +58,11 @@ final class Transformer {
       normHeads(s.queries, layer.queryNorm(), config.heads(), rows, stride);
       normHeads(s.keys, layer.keyNorm(), config.kvHeads(), rows, stride);
     }
-    weights
-        .rope()
-        .rotate(s.queries, stride, rows, config.heads(), dim, interleaved, s.ropeTable, pool);
-    weights
-        .rope()
-        .rotate(s.keys, stride, rows, config.kvHeads(), dim, interleaved, s.ropeTable, pool);
-    cache.append(s.keys, stride, s.values, stride, first, rows, pool);
-    cache.attend(
-        s.queries,
-        stride,
-        first,
-        rows,
-        first + rows,
-        s.attention,
-        s.attentionStride,
-        s.workspace,
-        pool);
+    weights.rotate(s.queries, config.heads(), s, rows, pool);
+    if (!cache.preRope()) {
+      weights.rotate(s.keys, config.kvHeads(), s, rows, pool);
+    }
+    cache.attend(index, s, first, rows);
     layer
         .output()
         .multiply(

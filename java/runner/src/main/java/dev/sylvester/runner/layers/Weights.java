@@ -1,6 +1,7 @@
 package dev.sylvester.runner.layers;
 
 import dev.sylvester.kernels.DType;
+import dev.sylvester.kernels.KvGeometry;
 import dev.sylvester.kernels.Rope;
 import dev.sylvester.kernels.ThreadPool;
 import dev.sylvester.runner.format.ModelConfig;
@@ -61,6 +62,29 @@ public record Weights(
    */
   public static Weights load(ModelFile file, int context, Arena arena, ThreadPool pool) {
     return new Loader(file, arena, pool).load(context);
+  }
+
+  /** What packed caches must know of its attention. */
+  public KvGeometry kvGeometry() {
+    KvGeometry geometry =
+        KvGeometry.of(config.layers(), config.heads(), config.kvHeads(), config.headDim())
+            .withRope(rope, config.rope().interleaved());
+    return config.slidingWindows().stream().allMatch(window -> window == 0)
+        ? geometry
+        : geometry.withWindows(config.slidingWindows().stream().map(Integer::longValue).toList());
+  }
+
+  /** Rotates heads by the positions in {@code s.ropeTable}. */
+  void rotate(MemorySegment heads, int count, Scratch s, int rows, ThreadPool pool) {
+    rope.rotate(
+        heads,
+        s.queryKeyValueStride,
+        rows,
+        count,
+        config.headDim(),
+        config.rope().interleaved(),
+        s.ropeTable,
+        pool);
   }
 
   private record Loader(ModelFile file, Arena arena, ThreadPool pool) {

@@ -49,7 +49,20 @@ class CliTest {
         List.of("threads is 1000", "generate", "-p", "x", "--threads", "1000"),
         List.of("context is 0", "generate", "-p", "x", "--context", "0"),
         List.of("at most 512 tokens", "generate", "-p", "x", "--context", "513"),
-        List.of("--cache-type", "generate", "-p", "x", "--cache-type", "q2"),
+        List.of("cache is 'q2'", "generate", "-p", "x", "--kv", "q2"),
+        List.of("cache bits is 5", "generate", "-p", "x", "--kv", "best", "--kv-bits", "5"),
+        List.of("f16 has its own", "generate", "-p", "x", "--kv-bits", "4"),
+        List.of("says all", "generate", "-p", "x", "--kv", "q4", "--kv-plan", "p"),
+        List.of("p: no such file", "generate", "-p", "x", "--kv-plan", "p"),
+        List.of(
+            "can be f16 or f32",
+            "perplexity",
+            "-f",
+            "pom.xml",
+            "-m",
+            "gsm-mini-diffusion",
+            "--kv",
+            "q4"),
         List.of("stop string is empty", "generate", "-p", "x", "--stop", ""),
         List.of("exclude each other", "generate", "-p", "x", "--chat", "--raw"),
         List.of("the context holds 3", "generate", "-p", "one two three four", "--context", "3"),
@@ -110,6 +123,7 @@ class CliTest {
             "prefill_tok_s",
             "decode_tok_s",
             "kv_bytes_per_token",
+            "kv",
             "peak_rss_bytes",
             "threads",
             "tier");
@@ -122,7 +136,7 @@ class CliTest {
     assertThat(json.get("peak_rss_bytes").longValue()).isGreaterThan(10_000_000);
     assertThat(json.get("decode_tok_s").doubleValue()).isPositive();
 
-    JsonNode f32 = run("generate", "-p", QUESTION, "--json", "--cache-type", "f32").json();
+    JsonNode f32 = run("generate", "-p", QUESTION, "--json", "--kv", "f32").json();
     assertThat(f32.get("kv_bytes_per_token").intValue()).isEqualTo(5 * 2 * 2 * 64 * 4);
   }
 

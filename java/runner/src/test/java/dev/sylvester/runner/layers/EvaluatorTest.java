@@ -40,7 +40,8 @@ class EvaluatorTest {
   }
 
   private Evaluator evaluator(int context) {
-    return new Evaluator(Weights.load(file, context, arena, pool), pool, context, DType.F16);
+    Weights weights = Weights.load(file, context, arena, pool);
+    return TextCaches.floats(weights, context, pool, DType.F16).newText();
   }
 
   private int[] tokens(int count) {

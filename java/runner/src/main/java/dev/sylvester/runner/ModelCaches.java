@@ -1,0 +1,128 @@
+package dev.sylvester.runner;
+
+import dev.sylvester.kernels.DType;
+import dev.sylvester.kernels.KvGeometry;
+import dev.sylvester.kernels.KvOptions;
+import dev.sylvester.kernels.KvPlan;
+import dev.sylvester.kernels.SylvesterException;
+import dev.sylvester.kernels.ThreadPool;
+import dev.sylvester.runner.format.ModelFile;
+import dev.sylvester.runner.hub.Catalog;
+import dev.sylvester.runner.layers.TextCaches;
+import dev.sylvester.runner.layers.Weights;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.HashMap;
+import java.util.Map;
+
+/** The kinds of caches that a model's sessions use, each made when it is first asked for. */
+final class ModelCaches implements AutoCloseable {
+  private final ModelFile file;
+  private final Weights weights;
+  private final int context;
+  private final ThreadPool pool;
+  private final ModelOptions options;
+  private final Map<CacheOptions, TextCaches> caches = new HashMap<>();
+
+  ModelCaches(ModelFile file, Weights weights, int context, ThreadPool pool, ModelOptions options) {
+    this.file = file;
+    this.weights = weights;
+    this.context = context;
+    this.pool = pool;
+    this.options = options;
+  }
+
+  /** What the model was opened with. */
+  CacheOptions options() {
+    return options.cache();
+  }
+
+  /** The caches of these options. */
+  TextCaches standard() {
+    return of(options());
+  }
+
+  synchronized TextCaches of(CacheOptions wanted) {
+    TextCaches found = caches.get(wanted);
+    if (found == null) {
+      found = make(wanted);
+      caches.put(wanted, found);
+    }
+    return found;
+  }
+
+  private TextCaches make(CacheOptions wanted) {
+    if (wanted.floats()) {
+      DType type = wanted.equals(CacheOptions.F32) ? DType.F32 : DType.F16;
+      return TextCaches.floats(weights, context, pool, type);
+    }
+    if (weights.config().bidirectional()) {
+      throw new IllegalArgumentException(
+          "%s is bidirectional: its cache can be f16 or f32, not %s"
+              .formatted(file.path(), wanted.name()));
+    }
+    return packed(plan(wanted));
+  }
+
+  /** Takes over the plan. */
+  private TextCaches packed(KvPlan plan) {
+    try {
+      return TextCaches.packed(weights, context, pool, plan, options.sessions());
+    } catch (RuntimeException | Error e) {
+      plan.close();
+      throw e;
+    }
+  }
+
+  private KvPlan plan(CacheOptions wanted) {
+    KvGeometry geometry = weights.kvGeometry();
+    if (wanted.plan() != null) {
+      return load(wanted.plan(), geometry);
+    }
+    KvOptions preset = KvOptions.preset(wanted.name(), wanted.bits());
+    if (!needsCalibration(preset)) {
+      return KvPlan.of(geometry, preset);
+    }
+    Path shipped =
+        Catalog.plans(file.path())
+            .map(folder -> folder.resolve(planName(wanted.name(), preset)))
+            .filter(Files::isRegularFile)
+            .orElseThrow(
+                () ->
+                    new IllegalArgumentException(
+                        ("%s needs a plan for %s: sylvester calibrate -m MODEL -f TEXT --kv %s "
+                                + "-o PLAN, then --kv-plan PLAN")
+                            .formatted(wanted, file.path(), wanted.name())));
+    return load(shipped, geometry);
+  }
+
+  /** Name of the file of a plan that comes with a model. */
+  static String planName(String preset, KvOptions options) {
+    return "%s-%d.kvplan".formatted(preset, options.keys().bits());
+  }
+
+  static boolean needsCalibration(KvOptions options) {
+    return options.sort() || options.keys().centered() || options.values().centered();
+  }
+
+  private static KvPlan load(Path plan, KvGeometry geometry) {
+    if (!Files.exists(plan)) {
+      throw new IllegalArgumentException(plan + ": no such file");
+    }
+    try {
+      return KvPlan.load(plan, geometry);
+    } catch (SylvesterException e) {
+      throw new IllegalArgumentException("%s: %s".formatted(plan, e.getMessage()), e);
+    } catch (IOException e) {
+      throw new UncheckedIOException("%s cannot be read: %s".formatted(plan, e.getMessage()), e);
+    }
+  }
+
+  @Override
+  public synchronized void close() {
+    caches.values().forEach(TextCaches::close);
+    caches.clear();
+  }
+}

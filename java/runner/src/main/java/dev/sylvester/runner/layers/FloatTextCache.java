@@ -1,0 +1,101 @@
+package dev.sylvester.runner.layers;
+
+import dev.sylvester.kernels.AttentionShape;
+import dev.sylvester.kernels.DType;
+import dev.sylvester.kernels.FloatCache;
+import dev.sylvester.kernels.KvMemory;
+import dev.sylvester.kernels.ThreadPool;
+import dev.sylvester.runner.format.ModelConfig;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
+
+/** Keys and values as floats, a cache for each layer. */
+final class FloatTextCache implements TextCache {
+  private static final int CAPACITY_UNIT = 16;
+
+  private final ModelConfig config;
+  private final int context;
+  private final DType type;
+  private final ThreadPool pool;
+  private final Arena arena = Arena.ofShared();
+  private final FloatCache[] layers;
+  private int length;
+
+  FloatTextCache(ModelConfig config, int context, DType type, ThreadPool pool) {
+    this.config = config;
+    this.context = context;
+    this.type = type;
+    this.pool = pool;
+    this.layers = new FloatCache[config.layers()];
+    try {
+      for (int i = 0; i < layers.length; i++) {
+        layers[i] = FloatCache.allocate(shape(i), arena);
+      }
+    } catch (RuntimeException | Error e) {
+      arena.close();
+      throw e;
+    }
+  }
+
+  private AttentionShape shape(int layer) {
+    int capacity = Math.ceilDiv(context, CAPACITY_UNIT) * CAPACITY_UNIT;
+    int window = config.slidingWindows().get(layer);
+    return AttentionShape.causal(config.heads(), config.kvHeads(), config.headDim(), capacity)
+        .withCacheType(type)
+        .withCausal(!config.bidirectional())
+        .withWindow(window >= capacity ? 0 : window);
+  }
+
+  static long bytesPerToken(ModelConfig config, DType type) {
+    return 2L * config.layers() * config.kvHeads() * config.headDim() * type.blockBytes();
+  }
+
+  @Override
+  public int length() {
+    return length;
+  }
+
+  @Override
+  public void attend(int layer, Scratch s, int first, int rows) {
+    long stride = s.queryKeyValueStride;
+    int end = first + rows;
+    FloatCache cache = layers[layer];
+    cache.append(s.keys, stride, s.values, stride, first, rows, pool);
+    cache.attend(
+        s.queries, stride, first, rows, end, s.attention, s.attentionStride, s.workspace, pool);
+    if (layer == layers.length - 1) {
+      length = end;
+    }
+  }
+
+  @Override
+  public void truncate(int tokens) {
+    length = Math.min(length, tokens);
+  }
+
+  @Override
+  public TextCache fork() {
+    return new FloatTextCache(config, context, type, pool);
+  }
+
+  @Override
+  public KvMemory memory() {
+    long used = length * bytesPerToken(config, type);
+    long total = Arrays.stream(layers).mapToLong(FloatCache::bytes).sum();
+    double ratio = (double) DType.F16.blockBytes() / type.blockBytes();
+    return new KvMemory(length, length, 0, used, 0, 0, 0, 0, total - used, total, ratio);
+  }
+
+  @Override
+  public MemorySegment save(Arena target) {
+    throw new UnsupportedOperationException("a cache of floats is not saved");
+  }
+
+  @Override
+  public void close() {
+    if (arena.scope().isAlive()) {
+      arena.close();
+    }
+  }
+}

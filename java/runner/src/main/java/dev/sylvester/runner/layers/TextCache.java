@@ -1,0 +1,56 @@
+package dev.sylvester.runner.layers;
+
+import dev.sylvester.kernels.KvMemory;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+
+/**
+ * Keys and values of one text, in all layers. A pass appends the same tokens to one layer after the
+ * other. Not thread-safe.
+ */
+interface TextCache extends AutoCloseable {
+  /** Tokens that every layer holds. */
+  int length();
+
+  /** Whether keys are kept as they are before rotary positions; queries never are. */
+  default boolean preRope() {
+    return false;
+  }
+
+  /**
+   * Whether the first pass decides which of its tokens are kept exactly. It should be the whole
+   * prompt then, and going back into it is of no use.
+   */
+  default boolean choosesSinks() {
+    return false;
+  }
+
+  /**
+   * Appends rows of {@code s.keys} and {@code s.values} at positions {@code first} and on, and lets
+   * {@code s.queries} attend to all tokens into {@code s.attention}. {@code s.hidden} is what
+   * entered the layer.
+   */
+  void attend(int layer, Scratch s, int first, int rows);
+
+  /**
+   * Forgets all but the first {@code tokens}, and more where those cannot be had again: {@link
+   * #length()} tells how many are left.
+   */
+  void truncate(int tokens);
+
+  /** Another text that begins as this one does, as far as it costs nothing. */
+  TextCache fork();
+
+  /** What it takes up. */
+  KvMemory memory();
+
+  /**
+   * Its bytes, for {@link TextCaches#loadText}.
+   *
+   * @throws UnsupportedOperationException when it is of floats
+   */
+  MemorySegment save(Arena arena);
+
+  @Override
+  void close();
+}
