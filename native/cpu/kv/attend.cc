@@ -299,10 +299,13 @@ syl_status CheckAttend(const char* function, const syl_kv_batch* batch, int32_t 
   const syl_status status = CheckBatch(function, batch, layer, rows);
   if (status != SYL_OK) return status;
   for (int32_t i = 0; i < batch->sequences; ++i) {
+    // The window of older tokens may be gone: copied or loaded, it is that of the last one.
     const int64_t length = batch->sequence[i]->lengths[layer];
-    if (batch->rows[i] > length) {
-      return Fail(SYL_BAD_VALUE, "%s: batch->rows[%d] is %lld, but the sequence has %lld tokens", function, i,
-                  static_cast<long long>(batch->rows[i]), static_cast<long long>(length));
+    const int64_t most = std::max<int64_t>(length - batch->sequence[i]->Truncatable(layer) + 1, 0);
+    if (batch->rows[i] > most) {
+      return Fail(SYL_BAD_VALUE, "%s: batch->rows[%d] is %lld, must be 0..%lld for the sequence's %lld tokens", function,
+                  i, static_cast<long long>(batch->rows[i]), static_cast<long long>(most),
+                  static_cast<long long>(length));
     }
   }
   return SYL_OK;

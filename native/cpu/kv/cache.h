@@ -28,6 +28,7 @@ struct KvHalves {
   std::vector<uint16_t> ring_keys, ring_values;
   std::vector<uint16_t> sink_keys, sink_values;
   std::vector<int64_t> sink_tokens;
+  int64_t oldest = 0;  // first token of the ring that still is what was appended; starts a tile
 };
 
 }  // namespace sylvester
@@ -75,24 +76,25 @@ struct syl_kv_sequence {
   std::vector<sylvester::KvHalves> halves;  // [layers]
   int64_t ring_tiles;                       // 0 without a window
   int64_t sink_capacity;                    // first_tokens + max_sinks
-  int64_t oldest_half;                      // first token of the ring that still is what was appended; starts a tile
   int32_t open_page;                        // whose free slots the sequence may take; -1: none
   bool in_batch;                            // while a batch is checked
 
   const sylvester::KvPlan& Plan() const { return *cache->plan; }
   uint8_t* Tile(int32_t layer, int64_t tile) const { return cache->Tile(layer, tiles[tile]); }
 
-  // The least length > 0 at which a text like this one has all its halves in the ring: it can be cut to that, and a
-  // query can be its newest token.
-  int64_t Truncatable() const {
-    return oldest_half == 0 ? 1 : oldest_half + (Plan().WindowTiles() - 1) * sylvester::kKvTile;
+  // The least length > 0 at which a text like this one has all halves of the layer in the ring: it can be cut to that,
+  // and a query can be its newest token.
+  int64_t Truncatable(int32_t layer) const {
+    const int64_t oldest = halves[layer].oldest;
+    return oldest == 0 ? 1 : oldest + (Plan().WindowTiles() - 1) * sylvester::kKvTile;
   }
 
   // Counts tokens whose bytes append has written.
   void Advance(int32_t layer, int64_t rows) {
     lengths[layer] += rows;
-    const int64_t end = (lengths[layer] + sylvester::kKvTile - 1) / sylvester::kKvTile;
-    if (ring_tiles > 0) oldest_half = std::max(oldest_half, (end - ring_tiles) * sylvester::kKvTile);
+    const int64_t tiles = (lengths[layer] + sylvester::kKvTile - 1) / sylvester::kKvTile;
+    int64_t& oldest = halves[layer].oldest;
+    if (ring_tiles > 0) oldest = std::max(oldest, (tiles - ring_tiles) * sylvester::kKvTile);
   }
 };
 

@@ -251,11 +251,12 @@ syl_status Load(const char* function, syl_kv_cache* cache, const Sections& secti
     return Fail(SYL_OUT_OF_MEMORY, "%s: not enough free pages of the cache for %" PRId64 " tiles", function, packed);
   }
   std::fill(sequence->lengths.begin(), sequence->lengths.end(), header.tokens);
-  if (plan.options.window > 0) sequence->oldest_half = packed * kKvTile;
   const uint8_t* token = file + sections.tokens + 8 * plan.geometry.layers;
   for (size_t i = 0; i < sequence->halves.size(); ++i) {
     const auto count = Get<int64_t>(file + sections.tokens + 8 * i);
-    for (int64_t s = 0; s < count; ++s, token += 8) sequence->halves[i].sink_tokens.push_back(Get<int64_t>(token));
+    KvHalves& of = sequence->halves[i];
+    for (int64_t s = 0; s < count; ++s, token += 8) of.sink_tokens.push_back(Get<int64_t>(token));
+    if (plan.options.window > 0) of.oldest = packed * kKvTile;
   }
   Transfer(sections, file, *sequence,
            [](const uint8_t* from, void* to, int64_t bytes) { std::memcpy(to, from, bytes); });

@@ -8,6 +8,13 @@
 namespace sylvester {
 namespace {
 
+// Of all layers.
+int64_t Truncatable(const syl_kv_sequence& sequence) {
+  int64_t tokens = 1;
+  for (int32_t i = 0; i < sequence.Plan().geometry.layers; ++i) tokens = std::max(tokens, sequence.Truncatable(i));
+  return tokens;
+}
+
 // `tokens` are what a sequence can be cut to.
 syl_status CheckCut(const char* function, const syl_kv_sequence* sequence, int64_t tokens) {
   int64_t length;
@@ -15,9 +22,9 @@ syl_status CheckCut(const char* function, const syl_kv_sequence* sequence, int64
   if (tokens < 0 || tokens > length) {
     return Fail(SYL_BAD_VALUE, "%s: tokens is %" PRId64 ", must be 0..%" PRId64, function, tokens, length);
   }
-  if (tokens > 0 && tokens < sequence->Truncatable()) {
+  if (tokens > 0 && tokens < Truncatable(*sequence)) {
     return Fail(SYL_BAD_VALUE, "%s: tokens is %" PRId64 ", must be 0 or, for the window, %" PRId64 "..%" PRId64,
-                function, tokens, sequence->Truncatable(), length);
+                function, tokens, Truncatable(*sequence), length);
   }
   return SYL_OK;
 }
@@ -25,8 +32,8 @@ syl_status CheckCut(const char* function, const syl_kv_sequence* sequence, int64
 // What is not in tiles.
 void CutHalves(syl_kv_sequence* sequence, int64_t tokens) {
   std::fill(sequence->lengths.begin(), sequence->lengths.end(), tokens);
-  if (tokens == 0) sequence->oldest_half = 0;
   for (KvHalves& of : sequence->halves) {
+    if (tokens == 0) of.oldest = 0;
     of.sink_tokens.resize(std::lower_bound(of.sink_tokens.begin(), of.sink_tokens.end(), tokens) -
                           of.sink_tokens.begin());
   }
@@ -111,8 +118,8 @@ syl_status syl_kv_fork(const syl_kv_sequence* sequence, int64_t tokens, syl_kv_s
       to.sink_keys = from.sink_keys;
       to.sink_values = from.sink_values;
       to.sink_tokens.assign(from.sink_tokens.begin(), from.sink_tokens.end());
+      to.oldest = from.oldest;
     }
-    made->oldest_half = sequence->oldest_half;
     CutHalves(made.get(), tokens);
     *fork = made.release();
     return SYL_OK;
@@ -133,7 +140,7 @@ syl_status syl_kv_truncatable(const syl_kv_sequence* sequence, int64_t* tokens) 
   int64_t length;
   if (syl_status s = CheckEven(__func__, sequence, &length)) return s;
   SYL_REQUIRE_PTR(tokens);
-  *tokens = std::min(sequence->Truncatable(), length);
+  *tokens = std::min(Truncatable(*sequence), length);
   return SYL_OK;
 }
 
@@ -156,18 +163,15 @@ syl_status syl_kv_remove(syl_kv_sequence* sequence, int64_t first, int64_t count
 
   RemoveTiles(sequence, first / kKvTile, count / kKvTile);
   for (int64_t& tokens : sequence->lengths) tokens -= count;
+  const int64_t tile = plan.geometry.head_dim * kKvTile, ring = sequence->ring_tiles * tile;
+  const int64_t shift = ring == 0 ? 0 : count / kKvTile % sequence->ring_tiles * tile;
   for (KvHalves& of : sequence->halves) {
     for (int64_t& token : of.sink_tokens) token -= token >= first ? count : 0;
-  }
-  if (sequence->ring_tiles == 0) return SYL_OK;
-  // Rows of tile t are now those of tile t - count / 16; what was before the removed tokens is lost.
-  sequence->oldest_half = std::max(sequence->oldest_half, first + count) - count;
-  const int64_t shift = count / kKvTile % sequence->ring_tiles, tile = plan.geometry.head_dim * kKvTile;
-  for (KvHalves& of : sequence->halves) {
-    for (std::vector<uint16_t>* ring : {&of.ring_keys, &of.ring_values}) {
-      for (auto head = ring->begin(); head != ring->end(); head += sequence->ring_tiles * tile) {
-        std::rotate(head, head + shift * tile, head + sequence->ring_tiles * tile);
-      }
+    if (ring == 0) continue;
+    // Rows of tile t become those of tile t - count / 16; those before the removed ones are lost.
+    of.oldest = std::max(of.oldest, first + count) - count;
+    for (std::vector<uint16_t>* rows : {&of.ring_keys, &of.ring_values}) {
+      for (auto head = rows->begin(); head != rows->end(); head += ring) std::rotate(head, head + shift, head + ring);
     }
   }
   return SYL_OK;
