@@ -303,8 +303,8 @@ syl_status CheckAttend(const char* function, const syl_kv_batch* batch, int32_t 
     const int64_t length = batch->sequence[i]->lengths[layer];
     const int64_t most = std::max<int64_t>(length - batch->sequence[i]->Truncatable(layer) + 1, 0);
     if (batch->rows[i] > most) {
-      return Fail(SYL_BAD_VALUE, "%s: batch->rows[%d] is %lld, must be 0..%lld for the sequence's %lld tokens", function,
-                  i, static_cast<long long>(batch->rows[i]), static_cast<long long>(most),
+      return Fail(SYL_BAD_VALUE, "%s: batch->rows[%d] is %lld, must be 0..%lld for the sequence's %lld tokens",
+                  function, i, static_cast<long long>(batch->rows[i]), static_cast<long long>(most),
                   static_cast<long long>(length));
     }
   }
