@@ -11,9 +11,45 @@
 #include "native/cuda/upload.h"
 
 namespace sylvester::cuda {
-namespace {
 
-constexpr int64_t kMaxTokens = int64_t{1} << 30;
+syl_status CheckPointer(const char* function, const char* name, const void* pointer, uintptr_t alignment) {
+  if (pointer == nullptr) return Fail(SYL_NULL_ARGUMENT, "%s: %s is NULL", function, name);
+  if (reinterpret_cast<uintptr_t>(pointer) % alignment != 0) {
+    return Fail(SYL_BAD_VALUE, "%s: %s is %p, must be a multiple of %zu", function, name, pointer,
+                static_cast<size_t>(alignment));
+  }
+  return SYL_OK;
+}
+
+syl_status CheckRange(const char* function, const char* name, int64_t value, int64_t low, int64_t high) {
+  if (value >= low && value <= high) return SYL_OK;
+  return Fail(SYL_BAD_VALUE, "%s: %s is %" PRId64 ", must be %" PRId64 "..%" PRId64, function, name, value, low, high);
+}
+
+syl_status CheckKvBatch(const char* function, const syl_cuda_kv_batch* batch) {
+  if (batch == nullptr) return Fail(SYL_NULL_ARGUMENT, "%s: batch is NULL", function);
+  if (batch->struct_size != sizeof(*batch)) {
+    return Fail(SYL_BAD_VALUE, "%s: batch->struct_size is %u, must be %zu", function, batch->struct_size,
+                sizeof(*batch));
+  }
+  const struct {
+    const char* name;
+    int64_t value, low, high;
+  } numbers[] = {{"batch->sequences", batch->sequences, 1, 65535},
+                 {"batch->max_rows", batch->max_rows, 1, 65536},
+                 {"batch->max_tokens", batch->max_tokens, 1, int64_t{1} << 30},
+                 {"batch->tiles_stride", batch->tiles_stride, 0, int64_t{1} << 30},
+                 {"batch->page_tiles", batch->page_tiles, 1, 256}};
+  for (const auto& number : numbers) {
+    if (syl_status s = CheckRange(function, number.name, number.value, number.low, number.high)) return s;
+  }
+  if (syl_status s = CheckPointer(function, "batch->row_starts", batch->row_starts, 4)) return s;
+  if (syl_status s = CheckPointer(function, "batch->lengths", batch->lengths, 4)) return s;
+  if (syl_status s = CheckPointer(function, "batch->tiles", batch->tiles, 4)) return s;
+  return CheckPointer(function, "batch->arena", batch->arena, 64);
+}
+
+namespace {
 
 struct Rotations {
   std::vector<uint32_t> signs[2], transposed[2];
@@ -83,43 +119,6 @@ KvSideJob SideJob(const syl_cuda_kv_plan& plan, int32_t layer, int which) {
   return job;
 }
 
-syl_status CheckPointer(const char* function, const char* name, const void* pointer, uintptr_t alignment) {
-  if (pointer == nullptr) return Fail(SYL_NULL_ARGUMENT, "%s: %s is NULL", function, name);
-  if (reinterpret_cast<uintptr_t>(pointer) % alignment != 0) {
-    return Fail(SYL_BAD_VALUE, "%s: %s is %p, must be a multiple of %zu", function, name, pointer,
-                static_cast<size_t>(alignment));
-  }
-  return SYL_OK;
-}
-
-syl_status CheckRange(const char* function, const char* name, int64_t value, int64_t low, int64_t high) {
-  if (value >= low && value <= high) return SYL_OK;
-  return Fail(SYL_BAD_VALUE, "%s: %s is %" PRId64 ", must be %" PRId64 "..%" PRId64, function, name, value, low, high);
-}
-
-syl_status CheckBatch(const char* function, const syl_cuda_kv_batch* batch) {
-  if (batch == nullptr) return Fail(SYL_NULL_ARGUMENT, "%s: batch is NULL", function);
-  if (batch->struct_size != sizeof(*batch)) {
-    return Fail(SYL_BAD_VALUE, "%s: batch->struct_size is %u, must be %zu", function, batch->struct_size,
-                sizeof(*batch));
-  }
-  const struct {
-    const char* name;
-    int64_t value, low, high;
-  } numbers[] = {{"batch->sequences", batch->sequences, 1, 65535},
-                 {"batch->max_rows", batch->max_rows, 1, 65536},
-                 {"batch->max_tokens", batch->max_tokens, 1, kMaxTokens},
-                 {"batch->tiles_stride", batch->tiles_stride, 0, kMaxTokens},
-                 {"batch->page_tiles", batch->page_tiles, 1, 256}};
-  for (const auto& number : numbers) {
-    if (syl_status s = CheckRange(function, number.name, number.value, number.low, number.high)) return s;
-  }
-  if (syl_status s = CheckPointer(function, "batch->row_starts", batch->row_starts, 4)) return s;
-  if (syl_status s = CheckPointer(function, "batch->lengths", batch->lengths, 4)) return s;
-  if (syl_status s = CheckPointer(function, "batch->tiles", batch->tiles, 4)) return s;
-  return CheckPointer(function, "batch->arena", batch->arena, 64);
-}
-
 // Rings that hold the window and the rows of any call, sinks as the plan has them.
 syl_status CheckHalves(const char* function, const syl_kv_options& o, const syl_cuda_kv_batch& batch,
                        const syl_cuda_kv_halves* halves) {
@@ -163,7 +162,7 @@ syl_status MakeKvJob(const char* function, const syl_cuda_kv_plan* plan, int32_t
   if (plan == nullptr) return Fail(SYL_NULL_ARGUMENT, "%s: plan is NULL", function);
   const KvPlan& host = plan->plan;
   if (syl_status s = CheckRange(function, "layer", layer, 0, host.geometry.layers - 1)) return s;
-  if (syl_status s = CheckBatch(function, batch)) return s;
+  if (syl_status s = CheckKvBatch(function, batch)) return s;
   if (syl_status s = CheckHalves(function, host.options, *batch, halves)) return s;
   int device = 0;
   if (const cudaError_t error = cudaGetDevice(&device)) return FailCuda(function, "cudaGetDevice", error);

@@ -24,6 +24,10 @@ namespace sylvester::cuda {
 syl_status MakeKvJob(const char* function, const syl_cuda_kv_plan* plan, int32_t layer, const syl_cuda_kv_batch* batch,
                      const syl_cuda_kv_halves* halves, KvJob* job);
 
+// Of a batch alone.
+syl_status CheckKvBatch(const char* function, const syl_cuda_kv_batch* batch);
+syl_status CheckPointer(const char* function, const char* name, const void* pointer, uintptr_t alignment);
+syl_status CheckRange(const char* function, const char* name, int64_t value, int64_t low, int64_t high);
 // Rows of cols floats on the device.
 syl_status CheckRows(const char* function, const char* name, const float* rows, int64_t stride, int64_t cols);
 

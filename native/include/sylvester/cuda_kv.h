@@ -67,6 +67,31 @@ SYL_API syl_status syl_cuda_kv_append_f32(const syl_cuda_kv_plan* plan, int32_t 
                                           const syl_cuda_kv_halves* halves, const float* k, int64_t k_stride,
                                           const float* v, int64_t v_stride, syl_cuda_stream stream);
 
+/* How attend multiplies integers: by tensor cores or without them, with the same results. */
+enum { SYL_CUDA_KV_MMA = 0, SYL_CUDA_KV_DP4A = 1 };
+
+/* Bytes of attend's device workspace, which depends on sequences, max_rows and max_tokens of the batch. */
+SYL_API syl_status syl_cuda_kv_attend_workspace(const syl_cuda_kv_plan* plan, const syl_cuda_kv_batch* batch,
+                                                int64_t* bytes);
+
+/* As syl_kv_attend_f32: q, y: device floats, rows x q_heads x head_dim with row strides. A row's bits depend on nothing
+ * but its q, the tokens it sees and, with q_heads / kv_heads not a multiple of 4, how the rows of the call lie.
+ *
+ * Error, beside that of float arithmetic: queries and, in blocks of 256 tokens, products of softmax weights and scales
+ * of values are rounded to multiples of their largest one / 16256, half of which is what each may be off.
+ * Errors: NULL_ARGUMENT, BAD_VALUE, BAD_SHAPE, WORKSPACE. workspace: 16-byte aligned. */
+SYL_API syl_status syl_cuda_kv_attend_f32(const syl_cuda_kv_plan* plan, int32_t layer, const syl_cuda_kv_batch* batch,
+                                          const syl_cuda_kv_halves* halves, const float* q, int64_t q_stride, float* y,
+                                          int64_t y_stride, int32_t products, void* workspace, int64_t workspace_bytes,
+                                          syl_cuda_stream stream);
+
+/* y[t][h] = keys or values of tokens first .. first + count - 1 of the batch's sequence of this index, with the bits of
+ * syl_kv_dequantize_f32. Tokens that it does not have are left out. Errors: NULL_ARGUMENT, BAD_VALUE, BAD_SHAPE. */
+SYL_API syl_status syl_cuda_kv_dequantize_f32(const syl_cuda_kv_plan* plan, int32_t layer,
+                                              const syl_cuda_kv_batch* batch, const syl_cuda_kv_halves* halves,
+                                              int32_t sequence, int32_t what, int64_t first, int64_t count, float* y,
+                                              int64_t y_stride, syl_cuda_stream stream);
+
 #ifdef __cplusplus
 }
 #endif

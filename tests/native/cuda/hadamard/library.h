@@ -37,7 +37,10 @@ namespace sylvester_test {
   X(hadamard_run_transposed)        \
   X(kv_plan_new)                    \
   X(kv_plan_free)                   \
-  X(kv_append_f32)
+  X(kv_append_f32)                  \
+  X(kv_attend_workspace)            \
+  X(kv_attend_f32)                  \
+  X(kv_dequantize_f32)
 
 struct CudaLibrary {
 #define SYLVESTER_FIELD(name) decltype(&syl_cuda_##name) name;

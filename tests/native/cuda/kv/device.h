@@ -182,6 +182,38 @@ class KvDevice {
     }
   }
 
+  // Attention of the last rows of some texts, to q[total rows].
+  Rows Attend(const std::vector<int64_t>& texts, const std::vector<int64_t>& rows, int32_t layer, const Rows& q,
+              int32_t products) const {
+    const Batch batch(*this, texts, rows);
+    EXPECT_EQ(q.rows, batch.total);
+    Rows y(q.rows, q.cols, 1, 1, 2);
+    int64_t bytes = 0;
+    EXPECT_EQ(library_.kv_attend_workspace(plan_, &batch.call, &bytes), SYL_OK) << library_.last_error();
+    const DeviceArray<float> q_on(library_, q.data), y_on(library_, y.data);
+    const DeviceArray<uint8_t> workspace(library_, std::vector<uint8_t>(static_cast<size_t>(bytes), 0xff));
+    const syl_cuda_kv_halves halves = Halves(layer);
+    EXPECT_EQ(library_.kv_attend_f32(plan_, layer, &batch.call, &halves, q_on.get(), q.stride, y_on.get(), y.stride,
+                                     products, workspace.get(), bytes, nullptr),
+              SYL_OK)
+        << library_.last_error();
+    y.data = y_on.Read();
+    return y;
+  }
+
+  Rows Dequantize(int64_t text, int32_t layer, int32_t what, int64_t first, int64_t count) const {
+    const Batch batch(*this, {text}, {0});
+    Rows y(count, model_.plan().Channels(), 1, 1, 3);
+    const DeviceArray<float> y_on(library_, y.data);
+    const syl_cuda_kv_halves halves = Halves(layer);
+    EXPECT_EQ(library_.kv_dequantize_f32(plan_, layer, &batch.call, &halves, 0, what, first, count, y_on.get(),
+                                         y.stride, nullptr),
+              SYL_OK)
+        << library_.last_error();
+    y.data = y_on.Read();
+    return y;
+  }
+
   void Truncate(int64_t text, int64_t tokens) {
     lengths_[text] = tokens;
     const auto tiles = static_cast<size_t>(model_.plan().PackedTiles(tokens));
