@@ -91,7 +91,7 @@ struct KvPlan {
   std::vector<KvLayer> layers;
   int64_t tile_bytes;  // of all layers
   uint64_t geometry_hash;
-  uint32_t checksum;  // CRC-32 of the saved plan: what a saved sequence belongs to
+  uint32_t checksum;  // CRC-32 of the saved plan's checksums: what a saved sequence belongs to
 
   int64_t Channels() const { return geometry.kv_heads * geometry.head_dim; }
   bool PreRope() const { return options.rope == SYL_KV_PRE_ROPE; }
