@@ -68,6 +68,25 @@ public record CacheOptions(String name, int bits, Path plan) {
     return plan == null && (name.equals("f16") || name.equals("f32"));
   }
 
+  /**
+   * What the preset means.
+   *
+   * @throws IllegalArgumentException when this is none
+   */
+  public KvOptions preset() {
+    if (plan != null || !KvOptions.PRESETS.contains(name)) {
+      throw new IllegalArgumentException(
+          "cache is '%s', must be one of %s".formatted(name, String.join(", ", KvOptions.PRESETS)));
+    }
+    return KvOptions.preset(name, bits);
+  }
+
+  /** Whether it needs a plan that was calibrated on the model. */
+  public boolean needsCalibration() {
+    KvOptions options = preset();
+    return options.sort() || options.keys().centered() || options.values().centered();
+  }
+
   /** For people and files: the name, and the bits if they were chosen. */
   @Override
   public String toString() {

@@ -1,10 +1,13 @@
 package dev.sylvester.runner;
 
+import dev.sylvester.kernels.KvOptions;
+import dev.sylvester.kernels.KvPlan;
 import dev.sylvester.kernels.ThreadPool;
 import dev.sylvester.runner.format.ModelConfig;
 import dev.sylvester.runner.format.ModelFile;
 import dev.sylvester.runner.format.Tensor;
 import dev.sylvester.runner.hub.Catalog;
+import dev.sylvester.runner.hub.Progress;
 import dev.sylvester.runner.text.Tokenizer;
 import java.lang.foreign.Arena;
 import java.nio.file.Path;
@@ -109,6 +112,19 @@ public final class Model implements AutoCloseable {
   /** Bytes of keys and values that one token adds to a session. */
   public long cacheBytesPerToken() {
     return caches.standard().bytesPerToken();
+  }
+
+  /**
+   * Makes a plan of packed caches from texts like those that will be read.
+   *
+   * @param options how the caches quantise
+   * @param samples tokens of texts, each read on its own; 256 tokens in all or more
+   * @param progress told about tokens
+   * @return the plan, which the caller closes
+   */
+  public KvPlan calibrate(KvOptions options, List<int[]> samples, Progress progress) {
+    requireOpen();
+    return caches.calibrate(options, samples, progress);
   }
 
   /** An empty text. Close it before the model; closing the model closes it too. */

@@ -1,6 +1,7 @@
 package dev.sylvester.runner;
 
 import dev.sylvester.kernels.DType;
+import dev.sylvester.kernels.KvCalibration;
 import dev.sylvester.kernels.KvGeometry;
 import dev.sylvester.kernels.KvOptions;
 import dev.sylvester.kernels.KvPlan;
@@ -8,6 +9,8 @@ import dev.sylvester.kernels.SylvesterException;
 import dev.sylvester.kernels.ThreadPool;
 import dev.sylvester.runner.format.ModelFile;
 import dev.sylvester.runner.hub.Catalog;
+import dev.sylvester.runner.hub.Progress;
+import dev.sylvester.runner.layers.Evaluator;
 import dev.sylvester.runner.layers.TextCaches;
 import dev.sylvester.runner.layers.Weights;
 import java.io.IOException;
@@ -15,6 +18,7 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 
 /** The kinds of caches that a model's sessions use, each made when it is first asked for. */
@@ -58,12 +62,32 @@ final class ModelCaches implements AutoCloseable {
       DType type = wanted.equals(CacheOptions.F32) ? DType.F32 : DType.F16;
       return TextCaches.floats(weights, context, pool, type);
     }
+    requireCausal(wanted.name());
+    return packed(plan(wanted));
+  }
+
+  KvPlan calibrate(KvOptions wanted, List<int[]> samples, Progress progress) {
+    requireCausal("packed");
+    KvGeometry geometry = weights.kvGeometry();
+    long total = samples.stream().mapToLong(sample -> sample.length).sum();
+    long done = 0;
+    try (KvCalibration calibration = KvCalibration.of(geometry);
+        Evaluator text = TextCaches.calibrating(weights, context, pool, calibration, wanted)) {
+      for (int[] sample : samples) {
+        text.truncate(0);
+        text.append(sample, 0, sample.length);
+        done += sample.length;
+        progress.update(done, total);
+      }
+      return KvPlan.of(geometry, wanted, calibration);
+    }
+  }
+
+  private void requireCausal(String kind) {
     if (weights.config().bidirectional()) {
       throw new IllegalArgumentException(
-          "%s is bidirectional: its cache can be f16 or f32, not %s"
-              .formatted(file.path(), wanted.name()));
+          "%s is bidirectional: its cache can be f16 or f32, not %s".formatted(file.path(), kind));
     }
-    return packed(plan(wanted));
   }
 
   /** Takes over the plan. */
@@ -81,13 +105,12 @@ final class ModelCaches implements AutoCloseable {
     if (wanted.plan() != null) {
       return load(wanted.plan(), geometry);
     }
-    KvOptions preset = KvOptions.preset(wanted.name(), wanted.bits());
-    if (!needsCalibration(preset)) {
-      return KvPlan.of(geometry, preset);
+    if (!wanted.needsCalibration()) {
+      return KvPlan.of(geometry, wanted.preset());
     }
     Path shipped =
         Catalog.plans(file.path())
-            .map(folder -> folder.resolve(planName(wanted.name(), preset)))
+            .map(folder -> folder.resolve(planName(wanted)))
             .filter(Files::isRegularFile)
             .orElseThrow(
                 () ->
@@ -98,13 +121,9 @@ final class ModelCaches implements AutoCloseable {
     return load(shipped, geometry);
   }
 
-  /** Name of the file of a plan that comes with a model. */
-  static String planName(String preset, KvOptions options) {
-    return "%s-%d.kvplan".formatted(preset, options.keys().bits());
-  }
-
-  static boolean needsCalibration(KvOptions options) {
-    return options.sort() || options.keys().centered() || options.values().centered();
+  /** File of a plan that comes with a model. */
+  private static String planName(CacheOptions wanted) {
+    return "%s-%d.kvplan".formatted(wanted.name(), wanted.preset().keys().bits());
   }
 
   private static KvPlan load(Path plan, KvGeometry geometry) {

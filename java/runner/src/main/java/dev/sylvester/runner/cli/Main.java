@@ -29,6 +29,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
       ChatCommand.class,
       PerplexityCommand.class,
       EvalCommand.class,
+      CalibrateCommand.class,
       PullCommand.class,
       ModelsCommand.class,
       InfoCommand.class,

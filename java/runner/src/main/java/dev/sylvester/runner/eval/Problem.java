@@ -3,6 +3,7 @@ package dev.sylvester.runner.eval;
 import com.fasterxml.jackson.annotation.JsonIgnoreProperties;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.sylvester.runner.text.Tokenizer;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -11,6 +12,7 @@ import java.util.List;
 import java.util.Objects;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.IntStream;
 
 /**
  * A word problem in GSM8K's form (Cobbe et al. 2021).
@@ -56,6 +58,13 @@ public record Problem(String question, String answer) {
   public boolean solvedBy(String solution) {
     String result = result(solution);
     return !result.isEmpty() && result.equals(result());
+  }
+
+  /** Question and answer as a model trained on problems reads them. */
+  public int[] tokens(Tokenizer tokenizer) {
+    int[] prompt = tokenizer.encode(question, true);
+    int[] solution = tokenizer.encode(answer, false);
+    return IntStream.concat(IntStream.of(prompt), IntStream.of(solution)).toArray();
   }
 
   /** The number that is asked for. */

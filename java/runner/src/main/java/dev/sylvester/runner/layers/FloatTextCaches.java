@@ -1,6 +1,8 @@
 package dev.sylvester.runner.layers;
 
 import dev.sylvester.kernels.DType;
+import dev.sylvester.kernels.KvCalibration;
+import dev.sylvester.kernels.KvOptions;
 import dev.sylvester.kernels.ThreadPool;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
@@ -17,6 +19,12 @@ final class FloatTextCaches extends TextCaches {
   @Override
   TextCache newCache() {
     return new FloatTextCache(weights.config(), context, type, pool);
+  }
+
+  /** A text whose keys and values a calibration gets to see. */
+  Evaluator newText(KvCalibration calibration, KvOptions options) {
+    return new Evaluator(
+        this, new CalibratingTextCache(weights, context, pool, calibration, options));
   }
 
   @Override

@@ -1,6 +1,8 @@
 package dev.sylvester.runner.layers;
 
 import dev.sylvester.kernels.DType;
+import dev.sylvester.kernels.KvCalibration;
+import dev.sylvester.kernels.KvOptions;
 import dev.sylvester.kernels.KvPlan;
 import dev.sylvester.kernels.ThreadPool;
 import java.io.IOException;
@@ -39,6 +41,12 @@ public abstract sealed class TextCaches implements AutoCloseable
   public static TextCaches packed(
       Weights weights, int context, ThreadPool pool, KvPlan plan, int texts) {
     return new PackedTextCaches(weights, context, pool, plan, texts);
+  }
+
+  /** An empty text with floats, whose keys and values a calibration gets to see. */
+  public static Evaluator calibrating(
+      Weights weights, int context, ThreadPool pool, KvCalibration calibration, KvOptions options) {
+    return new FloatTextCaches(weights, context, pool, DType.F16).newText(calibration, options);
   }
 
   /** An empty text. */
