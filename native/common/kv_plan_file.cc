@@ -29,8 +29,7 @@ auto* OptionBytes(Options& options) {
 
 template <typename T>
 uint8_t* Put(uint8_t* to, const T* values, size_t count) {
-  std::memcpy(to, values, count * sizeof(T));
-  return to + count * sizeof(T);
+  return std::copy_n(reinterpret_cast<const uint8_t*>(values), count * sizeof(T), to);
 }
 
 template <typename T>
