@@ -8,8 +8,11 @@ import dev.sylvester.runner.format.ModelFile;
 import dev.sylvester.runner.format.Tensor;
 import dev.sylvester.runner.hub.Catalog;
 import dev.sylvester.runner.hub.Progress;
+import dev.sylvester.runner.layers.TextCaches;
 import dev.sylvester.runner.text.Tokenizer;
+import java.io.IOException;
 import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.util.Collections;
 import java.util.HashSet;
@@ -139,7 +142,20 @@ public final class Model implements AutoCloseable {
    */
   public Session newSession(CacheOptions options) {
     requireOpen();
-    return opened(new Session(this, options, caches.of(options), caches.of(options).newText()));
+    TextCaches kind = caches.of(options);
+    return opened(new Session(this, options, kind, kind.newText()));
+  }
+
+  Session resume(CacheOptions options, int[] tokens, int sinkRows, MemorySegment cache)
+      throws IOException {
+    requireOpen();
+    TextCaches kind = caches.of(options);
+    return opened(new Session(this, options, kind, kind.loadText(tokens, sinkRows, cache)));
+  }
+
+  /** The same for the same model, whatever its file is called. */
+  String fingerprint() {
+    return ModelFingerprint.of(file);
   }
 
   Session opened(Session session) {

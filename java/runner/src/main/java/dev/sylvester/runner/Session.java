@@ -3,7 +3,12 @@ package dev.sylvester.runner;
 import dev.sylvester.kernels.KvMemory;
 import dev.sylvester.runner.layers.Evaluator;
 import dev.sylvester.runner.layers.TextCaches;
+import dev.sylvester.runner.text.Message;
+import java.io.IOException;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.nio.file.Path;
+import java.util.List;
 
 /**
  * One text that a model reads and continues. Its keys and values stay in a cache: a request whose
@@ -116,6 +121,34 @@ public final class Session implements AutoCloseable {
    */
   public Session fork() {
     return model.opened(new Session(model, cache, caches, evaluator.fork()));
+  }
+
+  /**
+   * Writes it to a file, as a whole or not at all; {@link SavedSession#open} reads it.
+   *
+   * @param messages what was said, if this is a conversation
+   * @throws IOException when it cannot be written
+   * @throws IllegalArgumentException when the cache is of floats
+   */
+  public void save(Path file, List<Message> messages) throws IOException {
+    if (cache.floats()) {
+      throw new IllegalArgumentException(
+          "a session with %s in its cache is not saved; packed ones are".formatted(cache));
+    }
+    SavedSession.write(file, this, messages);
+  }
+
+  MemorySegment saveCache(Arena arena) {
+    return evaluator.saveCache(arena);
+  }
+
+  int sinkRows() {
+    return evaluator.sinkRows();
+  }
+
+  /** How its keys and values are kept. */
+  public CacheOptions cache() {
+    return cache;
   }
 
   /** What its keys and values take up. */

@@ -3,6 +3,7 @@ package dev.sylvester.runner.cli;
 import dev.sylvester.runner.CacheOptions;
 import dev.sylvester.runner.Model;
 import dev.sylvester.runner.ModelOptions;
+import dev.sylvester.runner.SavedSession;
 import dev.sylvester.runner.format.ModelFile;
 import dev.sylvester.runner.hub.Catalog;
 import java.nio.file.Path;
@@ -71,7 +72,19 @@ final class ModelArguments {
     return open(Math.min(limit, most));
   }
 
+  /** With the cache of a saved session. */
+  Model openFor(SavedSession saved) {
+    if (kv != null || kvBits != null || kvPlan != null) {
+      throw new IllegalArgumentException("a saved session brings its own kind of cache");
+    }
+    return open(context, saved.cache());
+  }
+
   Model open(Integer context) {
+    return open(context, cache());
+  }
+
+  private Model open(Integer context, CacheOptions cache) {
     if (context != null && context < 1) {
       throw new IllegalArgumentException("context is %d, must be at least 1".formatted(context));
     }
@@ -82,7 +95,7 @@ final class ModelArguments {
     if (context != null) {
       options = options.withContext(context);
     }
-    return Model.load(model, options.withCache(cache()));
+    return Model.load(model, options.withCache(cache));
   }
 
   private CacheOptions cache() {

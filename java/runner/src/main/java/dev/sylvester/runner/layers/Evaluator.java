@@ -50,7 +50,6 @@ public final class Evaluator implements AutoCloseable {
   private Scratch scratch;
   private int position;
 
-  /** Tokens of the pass that chose sinks; 0: none did. */
   private int sinkRows;
 
   private record Logits(MemorySegment values, MemorySegment[] outputs) {}
@@ -74,8 +73,9 @@ public final class Evaluator implements AutoCloseable {
   }
 
   /** A text of which the cache holds the first tokens; its logits are not known. */
-  Evaluator(TextCaches caches, int[] tokens, TextCache cache) {
+  Evaluator(TextCaches caches, int[] tokens, int sinkRows, TextCache cache) {
     this(caches, cache);
+    this.sinkRows = sinkRows;
     if (tokens.length > context || cache.length() > tokens.length) {
       close();
       throw new IllegalArgumentException(
@@ -95,6 +95,11 @@ public final class Evaluator implements AutoCloseable {
     fork.position = position;
     fork.sinkRows = sinkRows;
     return fork;
+  }
+
+  /** Tokens of the pass that chose those to keep exactly; 0: none did. */
+  public int sinkRows() {
+    return sinkRows;
   }
 
   /** What keys and values take up. */

@@ -58,11 +58,13 @@ public abstract sealed class TextCaches implements AutoCloseable
    * A saved text.
    *
    * @param tokens that were read
+   * @param sinkRows {@link Evaluator#sinkRows} of it
    * @param file of {@link Evaluator#saveCache}, a native segment; not needed afterwards
    * @throws IOException when it is damaged, or of another plan
    */
-  public final Evaluator loadText(int[] tokens, MemorySegment file) throws IOException {
-    return new Evaluator(this, tokens, loadCache(file));
+  public final Evaluator loadText(int[] tokens, int sinkRows, MemorySegment file)
+      throws IOException {
+    return new Evaluator(this, tokens, sinkRows, loadCache(file));
   }
 
   abstract TextCache newCache();
