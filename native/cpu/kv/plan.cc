@@ -56,7 +56,7 @@ class Rotation {
     options.count[2] = plan.Channels() / options.n;
     rows_ = options.count[2];
     syl_hadamard* made = nullptr;
-    if (syl_status s = syl_hadamard_new(&options, &made)) return s;
+    if (syl_status s = syl_hadamard_new(&options, &made)) return Fail(s, "%s: out of memory for a rotation", function);
     hadamard_.reset(made);
     workspace_.resize(syl_hadamard_workspace(made, 1));
     return SYL_OK;

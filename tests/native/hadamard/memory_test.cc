@@ -5,13 +5,15 @@
 #include <cstdlib>
 #include <new>
 
+#include "tests/native/allocations.h"
 #include "tests/native/hadamard/rotation.h"
 #include "tests/native/testing.h"
 
+thread_local int64_t sylvester_test::allocations_left = -1;
+
 namespace {
 
-// Allocations of this thread that succeed before one fails; none fails when it is negative.
-thread_local int64_t allocations_left = -1;
+using sylvester_test::allocations_left;
 
 void* Allocate(size_t size) {
   if (allocations_left == 0) return nullptr;
@@ -48,22 +50,14 @@ TEST(HadamardMemory, PlansRefuseWhenThereIsNone) {
     Rotation rotation = Rotation(base * 8).Family(SYL_HADAMARD_SYLVESTER, base).Count(1, 1, 3);
     rotation.Signs(2, 1).Gather(base * 9, 1, 2).Quantize(SYL_HADAMARD_I8, 8).GroupMap(3);
     const syl_hadamard_options options = rotation.Options();
-    int64_t refusals = 0;
-    for (int64_t allowed = 0, left = 0; left == 0; ++allowed) {
-      syl_hadamard* plan = nullptr;
-      allocations_left = allowed;
-      const syl_status status = syl_hadamard_new(&options, &plan);
-      left = allocations_left;
-      allocations_left = -1;
-      // The buffer of a stable sort is one that the library can do without.
-      if (status != SYL_OK) {
-        ++refusals;
-        ASSERT_EQ(plan, nullptr);
-        EXPECT_REFUSED(status, SYL_OUT_OF_MEMORY, "syl_hadamard_new: out of memory");
-      }
-      ASSERT_TRUE(left == 0 || status == SYL_OK) << syl_last_error();
-      syl_hadamard_free(plan);
-    }
+    syl_hadamard* plan = nullptr;
+    const int64_t refusals = RefuseAllocations(
+        "syl_hadamard_new: out of memory", [&] { return syl_hadamard_new(&options, &plan); },
+        [&](syl_status status) {
+          EXPECT_EQ(plan == nullptr, status != SYL_OK);
+          syl_hadamard_free(plan);
+          plan = nullptr;
+        });
     EXPECT_GT(refusals, 5) << base;
   }
 }

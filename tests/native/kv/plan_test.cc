@@ -258,6 +258,14 @@ TEST(KvPlan, EveryHeadHasARotation) {
   }
 }
 
+TEST(KvPlan, ARotationThatThePlanDoesNotHave) {
+  const KvModel model;
+  const KvPlanPtr plan = NewKvPlan(model.geometry, PlainOptions());
+  syl_hadamard_options options = {};
+  EXPECT_REFUSED(sylvester::KvRotation("test", *plan->plan, SYL_KV_ROTATE_GROUP, &options), SYL_BAD_SHAPE,
+                 "test: no Hadamard matrix of order 0");
+}
+
 // Channels of groups, in order, without the plan's arithmetic.
 std::vector<uint16_t> GroupsByCounting(int64_t kv_heads, int64_t head_dim, int32_t group) {
   std::vector<uint16_t> groups;
