@@ -70,4 +70,40 @@ TEST(KvMemoryRefused, PlansAndCalibrations) {
             10);
 }
 
+TEST(KvMemoryRefused, CachesAndSequences) {
+  const Fixture f;
+  const syl_kv_cache_options options = {sizeof(options), 32, 64, 64, nullptr, 0};
+  EXPECT_GT(RefuseObjects<syl_kv_cache>(
+                "out of memory", [&](auto** made) { return syl_kv_cache_new(f.plan.get(), &options, made); },
+                [](syl_kv_cache* cache) { EXPECT_EQ(syl_kv_cache_free(cache), SYL_OK) << syl_last_error(); }),
+            5);
+
+  KvText text(f.plan.get(), f.model.geometry, kTokens);
+  text.Append(f.tokens, 0, 50);
+  int64_t used = 0, pages = 0;
+  ASSERT_EQ(syl_kv_cache_pages(text.cache(), &used, &pages), SYL_OK);
+  const auto free_sequence = [&](syl_kv_sequence* sequence) {
+    syl_kv_sequence_free(sequence);
+    int64_t now = 0;
+    EXPECT_EQ(syl_kv_cache_pages(text.cache(), &now, &pages), SYL_OK);
+    EXPECT_EQ(now, used);
+  };
+  EXPECT_GT(RefuseObjects<syl_kv_sequence>(
+                "syl_kv_sequence_new: out of memory",
+                [&](auto** made) { return syl_kv_sequence_new(text.cache(), made); }, free_sequence),
+            3);
+  EXPECT_GT(RefuseObjects<syl_kv_sequence>(
+                "syl_kv_fork: out of memory", [&](auto** made) { return syl_kv_fork(text.sequence(), 50, made); },
+                free_sequence),
+            3);
+  int64_t bytes = 0;
+  ASSERT_EQ(syl_kv_save_size(text.sequence(), &bytes), SYL_OK);
+  std::vector<uint8_t> file(bytes);
+  ASSERT_EQ(syl_kv_save(text.sequence(), file.data(), bytes), SYL_OK) << syl_last_error();
+  EXPECT_GT(RefuseObjects<syl_kv_sequence>(
+                "syl_kv_load: out of memory",
+                [&](auto** made) { return syl_kv_load(text.cache(), file.data(), bytes, made); }, free_sequence),
+            3);
+}
+
 }  // namespace
