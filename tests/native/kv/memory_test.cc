@@ -106,4 +106,35 @@ TEST(KvMemoryRefused, CachesAndSequences) {
             3);
 }
 
+// A step of decoding has the memory that it was given and takes no other.
+TEST(KvMemoryRefused, AppendAndAttendNeedNone) {
+  const Fixture f;
+  KvText text(f.plan.get(), f.model.geometry, kTokens);
+  syl_kv_sequence* sequence = text.sequence();
+  std::vector<float> y(64 * f.tokens.q.cols);
+  int64_t first = 0;
+  for (const int64_t rows : {40, 1, 37, 60}) {
+    const syl_kv_batch batch = {sizeof(batch), 1, &sequence, &rows};
+    int64_t append_bytes = 0, attend_bytes = 0;
+    ASSERT_EQ(syl_kv_append_workspace(&batch, 1, &append_bytes), SYL_OK) << syl_last_error();
+    std::vector<uint8_t> append_workspace(static_cast<size_t>(append_bytes + 1));
+    for (int32_t layer = 0; layer < f.model.geometry.layers; ++layer) {
+      allocations_left = 0;
+      const syl_status appended =
+          syl_kv_append_f32(&batch, layer, f.tokens.k.At(first), f.tokens.k.stride, f.tokens.v.At(first),
+                            f.tokens.v.stride, nullptr, append_workspace.data(), append_bytes, nullptr);
+      allocations_left = -1;
+      ASSERT_EQ(appended, SYL_OK) << syl_last_error();
+      ASSERT_EQ(syl_kv_attend_workspace(&batch, layer, 1, &attend_bytes), SYL_OK) << syl_last_error();
+      std::vector<uint8_t> attend_workspace(static_cast<size_t>(attend_bytes + 1));
+      allocations_left = 0;
+      const syl_status attended = syl_kv_attend_f32(&batch, layer, f.tokens.q.At(first), f.tokens.q.stride, y.data(),
+                                                    f.tokens.q.cols, attend_workspace.data(), attend_bytes, nullptr);
+      allocations_left = -1;
+      ASSERT_EQ(attended, SYL_OK) << syl_last_error();
+    }
+    first += rows;
+  }
+}
+
 }  // namespace
