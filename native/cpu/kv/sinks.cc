@@ -1,4 +1,6 @@
 // The tokens of largest magnitude.
+#include <sylvester/kv.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
