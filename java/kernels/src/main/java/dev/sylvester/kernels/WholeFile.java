@@ -46,7 +46,11 @@ final class WholeFile {
     try (FileChannel channel =
             FileChannel.open(Args.present(function, "file", file), StandardOpenOption.READ);
         Arena arena = Arena.ofConfined()) {
-      return reader.apply(channel.map(FileChannel.MapMode.READ_ONLY, 0, channel.size(), arena));
+      // A mapping of nothing is at no address.
+      return reader.apply(
+          channel.size() == 0
+              ? arena.allocate(1).asSlice(0, 0)
+              : channel.map(FileChannel.MapMode.READ_ONLY, 0, channel.size(), arena));
     }
   }
 }

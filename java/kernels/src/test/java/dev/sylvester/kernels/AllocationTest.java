@@ -11,6 +11,7 @@ import com.sun.management.ThreadMXBean;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.management.ManagementFactory;
+import java.util.List;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
@@ -63,6 +64,26 @@ class AllocationTest {
     FloatCache cache = FloatCache.allocate(AttentionShape.causal(1, 1, 16, 16), arena);
     assertNoAllocation(() -> cache.append(x, 16, x, 16, 0, 1, pool));
     assertNoAllocation(() -> cache.attend(x, 16, 0, 1, 1, y, 16, workspace, pool));
+  }
+
+  @Test
+  void keyValueCache() {
+    KvGeometry geometry = KvGeometry.of(1, 1, 1, 16);
+    try (KvPlan plan = KvPlan.of(geometry, KvOptions.preset("quarot"));
+        KvCache cache = KvCache.of(plan, KvCacheOptions.ofTokens(1024))) {
+      KvSequence one = cache.newSequence();
+      KvSequence two = cache.newSequence();
+      KvBatch batch = KvBatch.of(List.of(one, two));
+      long[] rows = {1, 0};
+      assertNoAllocation(
+          () -> {
+            one.append(0, x, 16, x, 16, 1, null, workspace, pool);
+            one.attend(0, x, 16, 1, y, 16, workspace, pool);
+            batch.append(0, rows, x, 16, x, 16, null, workspace, pool);
+            batch.attend(0, rows, x, 16, y, 16, workspace, pool);
+            one.truncate(0);
+          });
+    }
   }
 
   @Test

@@ -101,12 +101,24 @@ public final class Chance {
   /** Rows of cols floats. */
   MemorySegment floats(long rows, long cols, long stride) {
     MemorySegment segment = segment(((rows - 1) * stride + cols) * Float.BYTES);
-    if (segment != null
-        && segment.isNative()
-        && !segment.isReadOnly()
-        && segment.scope().isAlive()) {
+    if (isWritable(segment)) {
       for (long i = 0; i + Float.BYTES <= segment.byteSize(); i += Float.BYTES) {
         segment.set(JAVA_FLOAT_UNALIGNED, i, number((float) random.nextGaussian()));
+      }
+    }
+    return segment;
+  }
+
+  /** Rows of cols floats for functions that refuse all for one: mostly finite ones only. */
+  MemorySegment finite(long rows, long cols, long stride) {
+    MemorySegment segment = segment(((rows - 1) * stride + cols) * Float.BYTES);
+    if (isWritable(segment)) {
+      long floats = segment.byteSize() / Float.BYTES;
+      for (long i = 0; i < floats; i++) {
+        segment.set(JAVA_FLOAT_UNALIGNED, i * Float.BYTES, (float) random.nextGaussian());
+      }
+      if (floats > 0) {
+        segment.set(JAVA_FLOAT_UNALIGNED, random.nextLong(floats) * Float.BYTES, number(1));
       }
     }
     return segment;
@@ -115,16 +127,20 @@ public final class Chance {
   /** Ids below the limit, mostly. */
   MemorySegment ids(long count, int limit) {
     MemorySegment segment = segment(count * Integer.BYTES);
-    if (segment != null
-        && segment.isNative()
-        && !segment.isReadOnly()
-        && segment.scope().isAlive()) {
+    if (isWritable(segment)) {
       for (long i = 0; i + Integer.BYTES <= segment.byteSize(); i += Integer.BYTES) {
         int id = random.nextInt(1000) == 0 ? random.nextInt() : random.nextInt(limit);
         segment.set(JAVA_INT_UNALIGNED, i, id);
       }
     }
     return segment;
+  }
+
+  private static boolean isWritable(MemorySegment segment) {
+    return segment != null
+        && segment.isNative()
+        && !segment.isReadOnly()
+        && segment.scope().isAlive();
   }
 
   MemorySegment segment(long bytes) {
