@@ -1,7 +1,8 @@
 /**
  * Runs language models: model files, tokenizers, sessions, decoding, and the command line.
  *
- * <p>The tokenizer library is a module by its manifest's name only, which is stable.
+ * <p>The tokenizer and chart libraries are modules by their manifests' names only, which are
+ * stable.
  */
 @SuppressWarnings("requires-automatic")
 module dev.sylvester.runner {
@@ -10,8 +11,10 @@ module dev.sylvester.runner {
   requires dev.sylvester.cuda;
   requires transitive dev.sylvester.kernels;
   requires info.picocli;
+  requires java.desktop;
   requires java.net.http;
   requires me.tongfei.progressbar;
+  requires org.knowm.xchart;
 
   exports dev.sylvester.runner;
   exports dev.sylvester.runner.format;

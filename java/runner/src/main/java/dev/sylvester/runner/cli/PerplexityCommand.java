@@ -2,6 +2,7 @@ package dev.sylvester.runner.cli;
 
 import dev.sylvester.runner.Model;
 import dev.sylvester.runner.Session;
+import dev.sylvester.runner.eval.Perplexity;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -18,8 +19,10 @@ import picocli.CommandLine.Option;
     description = "Measure how well a model predicts a text.",
     footer = {
       "",
-      "The whole file is tokenised without special tokens, cut to --max-tokens, and cut into windows",
-      "of --context tokens that do not overlap (a short tail is dropped). Each window starts from an",
+      "The whole file is tokenised without special tokens, cut to --max-tokens, and cut into"
+          + " windows",
+      "of --context tokens that do not overlap (a short tail is dropped). Each window starts from"
+          + " an",
       "empty cache; the negative log-likelihood is averaged over all its positions but the first.",
       "",
       "Example:",
