@@ -129,11 +129,13 @@ syl_status CheckHalves(const char* function, const syl_kv_options& o, const syl_
     return Fail(SYL_BAD_VALUE, "%s: halves->struct_size is %u, must be %zu", function, halves->struct_size,
                 sizeof(*halves));
   }
-  const int64_t least = o.window == 0 ? 0 : (o.window + batch.max_rows + kKvTile - 1) / kKvTile + 1;
+  // A row finds as halves what is less than `window` tokens before it, and so does packing what leaves the window.
+  const int64_t least = o.window == 0 ? 0 : (o.window + batch.max_rows - 1 + kKvTile - 1) / kKvTile;
   if (syl_status s =
           CheckRange(function, "halves->ring_tiles", halves->ring_tiles, least, o.window == 0 ? 0 : 1 << 24)) {
     return s;
   }
+  if (syl_status s = CheckRange(function, "halves->reserved", halves->reserved, 0, 0)) return s;
   if (syl_status s = CheckRange(function, "halves->sink_capacity", halves->sink_capacity, capacity, capacity)) return s;
   if (syl_status s = CheckPointer(function, "batch->slots", batch.slots, 4)) return s;
   if (o.window > 0) {

@@ -6,15 +6,16 @@
  * tiles outside the arena. All arrays of the structs are device memory, structs themselves are host memory.
  *
  * Pages, tiles, scales, zeros, rings and sinks have the bytes that the CPU's cache has for the same tokens: they can be
- * copied from one to the other. A sequence is truncated by making it shorter, and forked by copying its table and what
- * its last tile, ring and sinks hold.
+ * copied from one to the other. A sequence is truncated by making it shorter, as far as its ring goes back, and forked
+ * by copying its table and what its last tile, ring and sinks hold.
  *
- *   arena  pages of page_tiles tiles, of all layers: page bytes = page_tiles * tile_bytes (syl_kv_plan_info). Filled
- *          with 0 once, before its first use
- *   tile   named by page * page_tiles + slot. Without a window a sequence of n tokens has ceil(n / 16), with a window
- * of w max(0, floor(n / 16) - w / 16 + 1) tiles in pages ring   tile t of a sequence at t % ring_tiles, 16 (ring_tiles
- * - 1) >= window + most rows of a call; keys [kv_heads][ring_tiles][head_dim][16 tokens], values
- * [kv_heads][ring_tiles][16][head_dim] sinks  [kv_heads][sink_capacity][head_dim], tokens named by sink_tokens */
+ *  - arena: pages of page_tiles tiles, of all layers, so that a page has page_tiles * tile_bytes bytes
+ *    (syl_kv_plan_info). Filled with 0 once, before its first use.
+ *  - tile: named by page * page_tiles + slot. Of n tokens ceil(n / 16) tiles are in pages, with a window of w the first
+ *    max(0, floor(n / 16) - w / 16 + 1).
+ *  - ring: tile t of a sequence at t % ring_tiles, ring_tiles >= (window + most rows of a call - 1) / 16; keys
+ *    [kv_heads][ring_tiles][head_dim][16 tokens], values [kv_heads][ring_tiles][16][head_dim].
+ *  - sinks: [kv_heads][sink_capacity][head_dim], tokens named by sink_tokens. */
 #ifndef SYLVESTER_CUDA_KV_H_
 #define SYLVESTER_CUDA_KV_H_
 
@@ -36,15 +37,15 @@ SYL_API void syl_cuda_kv_plan_free(syl_cuda_kv_plan* plan);
 /* Some sequences at once. rows: new tokens to append, then queries to attend with; row r of sequence i is its token
  * lengths[i] - rows of i + r in both calls, so that one batch serves all layers of a step. */
 typedef struct syl_cuda_kv_batch {
-  uint32_t struct_size; /* sizeof(syl_cuda_kv_batch) */
-  int32_t sequences;    /* 1..65535 */
-  int64_t max_rows;     /* no sequence has more rows; 1..65536 */
-  int64_t max_tokens;   /* no sequence is longer; 1..2^30 */
-  const int32_t*
-      row_starts; /* [sequences + 1]: sequence i has rows row_starts[i] .. row_starts[i + 1] - 1 of k, v, q, y */
-  const int32_t* lengths; /* [sequences] tokens, the rows included */
-  const int32_t* slots;   /* [sequences] where its ring and sinks are; not used without halves */
-  const int32_t* tiles;   /* [sequences][tiles_stride]; -1 is no tile */
+  uint32_t struct_size;      /* sizeof(syl_cuda_kv_batch) */
+  int32_t sequences;         /* 1..65535 */
+  int64_t max_rows;          /* no sequence has more rows; 1..65536 */
+  int64_t max_tokens;        /* no sequence is longer; 1..2^30 */
+  const int32_t* row_starts; /* [sequences + 1]: rows of k, v, q, y of sequence i are those from row_starts[i] on, up to
+                              * and without row_starts[i + 1] */
+  const int32_t* lengths;    /* [sequences] tokens, the rows included */
+  const int32_t* slots;      /* [sequences] where its ring and sinks are; not used without halves */
+  const int32_t* tiles;      /* [sequences][tiles_stride]; -1 is no tile */
   int64_t tiles_stride;
   void* arena;        /* 64-byte aligned */
   int64_t page_tiles; /* 1..256 */
@@ -52,11 +53,14 @@ typedef struct syl_cuda_kv_batch {
 
 /* Tokens kept as halves, of a layer: 4-byte aligned arrays [slots] of what is described above. */
 typedef struct syl_cuda_kv_halves {
-  uint32_t struct_size;                                        /* sizeof(syl_cuda_kv_halves) */
-  int32_t ring_tiles;                                          /* 0 without a window */
-  int32_t sink_capacity;                                       /* first_tokens + max_sinks of the plan */
-  int32_t reserved;                                            /* 0 */
-  uint16_t *ring_keys, *ring_values, *sink_keys, *sink_values; /* NULL for 0 ring tiles, or a capacity of 0 */
+  uint32_t struct_size;  /* sizeof(syl_cuda_kv_halves) */
+  int32_t ring_tiles;    /* 0 without a window */
+  int32_t sink_capacity; /* first_tokens + max_sinks of the plan */
+  int32_t reserved;      /* 0 */
+  uint16_t* ring_keys;   /* NULL without a window */
+  uint16_t* ring_values;
+  uint16_t* sink_keys; /* NULL without sinks */
+  uint16_t* sink_values;
   const int32_t* sink_tokens; /* [slots][sink_capacity]: tokens that are sinks, ascending, among them those of the rows
                                * that are; the rest -1 */
 } syl_cuda_kv_halves;

@@ -67,7 +67,7 @@ class KvDevice {
     std::shuffle(free_.begin(), free_.end(), std::mt19937(3));
     tables_.assign(static_cast<size_t>(texts), {});
     arena_ = std::make_unique<DeviceArray<uint8_t>>(library, std::vector<uint8_t>(tiles * p.tile_bytes, 0));
-    ring_tiles_ = p.options.window == 0 ? 0 : (p.options.window + max_rows + 15) / 16 + 1;
+    ring_tiles_ = p.options.window == 0 ? 0 : (p.options.window + max_rows - 1 + 15) / 16;
     capacity_ = p.options.first_tokens + p.options.max_sinks;
     for (int32_t layer = 0; layer < 2; ++layer) {
       for (const int side : {0, 1}) {
@@ -236,6 +236,28 @@ class KvDevice {
     return bytes;
   }
 
+  // What is on the device, as a CPU's cache has it.
+  struct Bytes {
+    std::vector<std::vector<uint8_t>> tiles;  // of a layer of a text
+    std::vector<uint16_t> ring[2], sinks[2];
+  };
+  Bytes Read(int64_t x, int32_t layer) const {
+    const sylvester::KvPlan& p = model_.plan();
+    const std::vector<uint8_t> arena = arena_->Read();
+    Bytes bytes;
+    for (const int32_t index : tables_[x]) {
+      const uint8_t* at = arena.data() + TileOffset(layer, index);
+      bytes.tiles.emplace_back(at, at + p.layers[layer].tile_bytes);
+    }
+    for (const int side : {0, 1}) {
+      const std::vector<uint16_t> ring = ring_[layer][side]->Read(), sinks = sinks_[layer][side]->Read();
+      const int64_t rings = p.Channels() * ring_tiles_ * 16, rows = p.Channels() * capacity_;
+      bytes.ring[side].assign(ring.begin() + Slot(x) * rings, ring.begin() + (Slot(x) + 1) * rings);
+      bytes.sinks[side].assign(sinks.begin() + Slot(x) * rows, sinks.begin() + (Slot(x) + 1) * rows);
+    }
+    return bytes;
+  }
+
   // All tiles, rings and sinks of all texts against the model.
   void ExpectBytes() const {
     const sylvester::KvPlan& p = model_.plan();
@@ -250,9 +272,7 @@ class KvDevice {
         const int64_t n = lengths_[x], packed = p.PackedTiles(n);
         for (int64_t tile = 0; tile < packed; ++tile) {
           const int64_t index = tables_[x][tile];
-          const uint8_t* at = arena.data() + index / kPageTiles * kPageTiles * p.tile_bytes +
-                              p.layers[layer].page_offset * kPageTiles +
-                              index % kPageTiles * p.layers[layer].tile_bytes;
+          const uint8_t* at = arena.data() + TileOffset(layer, index);
           const std::vector<uint8_t> expected = ExpectedTile(x, layer, tile, n);
           for (size_t b = 0; b < expected.size(); ++b) {
             ASSERT_EQ(at[b], expected[b]) << "byte " << b << " of tile " << tile << " of text " << x << ", layer "
@@ -277,6 +297,12 @@ class KvDevice {
 
  private:
   static constexpr int64_t kPageTiles = 3;
+
+  int64_t TileOffset(int32_t layer, int64_t index) const {
+    const sylvester::KvPlan& p = model_.plan();
+    return index / kPageTiles * kPageTiles * p.tile_bytes + p.layers[layer].page_offset * kPageTiles +
+           index % kPageTiles * p.layers[layer].tile_bytes;
+  }
 
   void ExpectHalves(int64_t x, int32_t layer, int64_t t, const std::vector<uint16_t>* ring) const {
     const int64_t d = model_.d();
