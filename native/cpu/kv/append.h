@@ -27,10 +27,10 @@ struct KvAppend {
 // Memory of one worker, C channels to a row.
 struct KvAppendScratch {
   float* row;              // [C]
-  float* sorted;           // [C]
   uint16_t* key_halves;    // [16][C]
   uint16_t* value_halves;  // [16][C]
   uint8_t* key_codes;      // [C]
+  uint16_t* sorted;        // [C]
   uint8_t* sorted_codes;   // [C]
   uint8_t* value_codes;    // [16][C]
   void* rotation;

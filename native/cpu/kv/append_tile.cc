@@ -152,18 +152,16 @@ class TileAppender {
         std::memset(value_codes, 0, static_cast<size_t>(channels_));
         continue;
       }
-      FromHalves(KeyHalves(t), channels_, scratch_.row);
       if (plan_.PreRope()) {
+        FromHalves(KeyHalves(t), channels_, scratch_.row);
         Center(scratch_.row, layer_.center_keys, channels_, scratch_.row);
         RotateKeys();
         ToHalves(scratch_.row, channels_, KeyHalves(t));
-        FromHalves(KeyHalves(t), channels_, scratch_.row);
       }
-      QuantizeRow(keys, scratch_.row, scratch_.sorted, scratch_.sorted_codes, scratch_.key_codes,
+      QuantizeRow(keys, KeyHalves(t), scratch_.sorted, scratch_.sorted_codes, scratch_.key_codes,
                   bytes + layer_.keys.scales + t, reinterpret_cast<int8_t*>(bytes + layer_.keys.zeros + t));
       PackKeyHeads(t, bytes + layer_.keys.codes);
-      FromHalves(ValueHalves(t), channels_, scratch_.row);
-      QuantizeRow(values, scratch_.row, nullptr, nullptr, value_codes, bytes + layer_.values.scales + t,
+      QuantizeRow(values, ValueHalves(t), nullptr, nullptr, value_codes, bytes + layer_.values.scales + t,
                   reinterpret_cast<int8_t*>(bytes + layer_.values.zeros + t));
     }
     PackValueHeads(first, end, bytes + layer_.values.codes);

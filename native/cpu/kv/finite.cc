@@ -18,16 +18,14 @@ namespace hn = hwy::HWY_NAMESPACE;
 bool AllFinite(const float* x, int64_t n) {
   const hn::ScalableTag<float> d;
   const int64_t lanes = hn::MaxLanes(d);
-  // x - x is 0, or NaN that stays in the sum.
-  auto sum = hn::Zero(d);
+  const hn::RebindToSigned<decltype(d)> di;
+  // As integers, magnitudes have the order of the floats, infinity and NaN above all.
+  auto largest = hn::Zero(di);
   int64_t i = 0;
-  for (; i + lanes <= n; i += lanes) {
-    const auto v = hn::LoadU(d, x + i);
-    sum = hn::Add(sum, hn::Sub(v, v));
-  }
-  float rest = 0;
-  for (; i < n; ++i) rest += x[i] - x[i];
-  return rest == 0 && hn::AllTrue(d, hn::Eq(sum, hn::Zero(d)));
+  for (; i + lanes <= n; i += lanes) largest = hn::Max(largest, hn::BitCast(di, hn::Abs(hn::LoadU(d, x + i))));
+  bool finite = hn::AllTrue(di, hn::Lt(largest, hn::Set(di, 0x7f800000)));
+  for (; i < n; ++i) finite &= std::isfinite(x[i]);
+  return finite;
 }
 
 }  // namespace HWY_NAMESPACE

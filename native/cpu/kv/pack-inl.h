@@ -24,35 +24,37 @@ constexpr int kPlaneBits = kBits == 3 ? 2 : kBits;
 template <int kBits>
 constexpr int kCodesPerByte = 8 / kPlaneBits<kBits>;
 
-// Four codes in a word.
-HWY_INLINE uint32_t FourCodes(const uint8_t* codes) {
-  uint32_t four;
-  std::memcpy(&four, codes, sizeof(four));
-  return four;
-}
-
 // ---- Keys: words of one token ------------------------------------------------------------------------------------
+
+// A word of a plane: its codes' bits at `shift`, eight codes at once.
+template <int kPlane, int kShift>
+HWY_INLINE uint32_t KeyWord(const uint8_t* codes, int64_t count) {
+  constexpr uint64_t kMask = ((1u << kPlane) - 1) * uint64_t{0x0101010101010101};
+  uint64_t word = 0;
+  for (int64_t i = 0; i < count / 8; ++i) {
+    uint64_t eight;
+    std::memcpy(&eight, codes + 8 * i, sizeof(eight));
+    word |= (eight >> kShift & kMask) << (2 * kPlane * i);
+  }
+  return static_cast<uint32_t>(word | word >> (32 - kPlane));
+}
 
 // The codes of a head into lane `token` of its words.
 template <int kBits>
 HWY_INLINE void PackKey(const uint8_t* HWY_RESTRICT codes, int64_t head_dim, int64_t token,
                         uint32_t* HWY_RESTRICT words) {
-  constexpr int kSteps = kCodesPerByte<kBits>, kShift = kPlaneBits<kBits>;
-  constexpr uint32_t kMask = ((1u << kShift) - 1) * 0x01010101u;
-  const int64_t count = head_dim / (4 * kSteps);
+  constexpr int64_t kChannels = 4 * kCodesPerByte<kBits>;  // of a word
   words += token;
-  for (int64_t w = 0; w < count; ++w) {
-    uint32_t word = 0;
-    for (int j = 0; j < kSteps; ++j) word |= (FourCodes(codes + 4 * (w * kSteps + j)) & kMask) << (kShift * j);
-    words[w * kKvTile] = word;
+  for (int64_t c = 0; c < head_dim; c += kChannels, words += kKvTile) {
+    if constexpr (kBits == 8) {
+      std::memcpy(words, codes + c, sizeof(*words));
+    } else {
+      *words = KeyWord<kPlaneBits<kBits>, 0>(codes + c, kChannels);
+    }
   }
   if constexpr (kBits == 3) {
-    words += count * kKvTile;
     for (int64_t c = 0; c < head_dim; c += 32, words += kKvTile) {
-      const int64_t steps = std::min<int64_t>(8, (head_dim - c) / 4);
-      uint32_t word = 0;
-      for (int64_t j = 0; j < steps; ++j) word |= (FourCodes(codes + c + 4 * j) >> 2 & 0x01010101u) << j;
-      *words = word;
+      *words = KeyWord<1, 2>(codes + c, std::min<int64_t>(32, head_dim - c));
     }
   }
 }

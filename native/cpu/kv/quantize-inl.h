@@ -1,5 +1,5 @@
-// Codes, scales and zeros of a row, as native/common/kv_plan.h defines them: the same on every tier, since each step
-// is rounded by itself and sums have 16 lanes everywhere.
+// Codes, scales and zeros of a row of halves, as native/common/kv_plan.h defines them: the same on every tier, since
+// each step is rounded by itself and sums have 16 lanes everywhere.
 #if defined(SYLVESTER_NATIVE_CPU_KV_QUANTIZE_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef SYLVESTER_NATIVE_CPU_KV_QUANTIZE_INL_H_
 #undef SYLVESTER_NATIVE_CPU_KV_QUANTIZE_INL_H_
@@ -11,17 +11,13 @@
 #include <cstdint>
 
 #include "hwy/highway.h"
+#include "native/cpu/kv/group_sums-inl.h"
 #include "native/cpu/kv/quantize.h"
-#include "native/cpu/nn/tree_sum-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace sylvester {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
-
-using DVirtualInt = hn::RebindToSigned<DVirtual>;
-using VVirtualInt = hn::Vec<DVirtualInt>;
-using DVirtualByte = hn::Rebind<uint8_t, DVirtual>;
 
 // ---- Scales ------------------------------------------------------------------------------------------------------
 
@@ -34,8 +30,7 @@ HWY_INLINE VVirtualInt ScaleBits(VVirtual x) {
   const auto normal =
       hn::Sub(hn::ShiftRight<20>(hn::Add(hn::Add(bits, odd), hn::Set(di, 0x7ffff))), hn::Set(di, (127 - 15) << 3));
   const auto is_normal = hn::Ge(x, hn::Set(d, 0x1p-14f));
-  const auto in_range = hn::IfThenElseZero(hn::Not(is_normal), x);
-  const auto subnormal = hn::NearestInt(hn::Mul(in_range, hn::Set(d, 0x1p17f)));
+  const auto subnormal = hn::NearestInt(hn::Mul(hn::IfThenZeroElse(is_normal, x), hn::Set(d, 0x1p17f)));
   return hn::IfThenElse(hn::RebindMask(di, is_normal), hn::Min(normal, hn::Set(di, 0xf7)), subnormal);
 }
 
@@ -48,105 +43,15 @@ HWY_INLINE VVirtual ScaleValue(VVirtualInt scale) {
   return hn::IfThenElse(hn::RebindMask(d, hn::Gt(scale, hn::Set(di, 7))), normal, subnormal);
 }
 
-// ---- Sums over a group of n = 16 i floats
-// ----------------------------------------------------------------------------
+// ---- Groups --------------------------------------------------------------------------------------------------------
 
-HWY_INLINE void RangeOf(const float* HWY_RESTRICT x, int64_t n, float* lo, float* hi) {
-  const DVirtual d;
-  VVirtual low[kVirtualVectors], high[kVirtualVectors];
-  for (int64_t j = 0; j < kVirtualVectors; ++j) low[j] = high[j] = hn::LoadU(d, x + j * kRealLanes);
-  for (int64_t i = kVirtualLanes; i < n; i += kVirtualLanes) {
-    for (int64_t j = 0; j < kVirtualVectors; ++j) {
-      const auto v = hn::LoadU(d, x + i + j * kRealLanes);
-      low[j] = hn::Min(low[j], v);
-      high[j] = hn::Max(high[j], v);
-    }
-  }
-  for (int64_t j = 1; j < kVirtualVectors; ++j) {
-    low[0] = hn::Min(low[0], low[j]);
-    high[0] = hn::Max(high[0], high[j]);
-  }
-  *lo = hn::GetLane(hn::MinOfLanes(d, low[0]));
-  *hi = hn::GetLane(hn::MaxOfLanes(d, high[0]));
-}
-
-HWY_INLINE float SquareSum(const float* HWY_RESTRICT x, int64_t n) {
-  const DVirtual d;
-  VVirtual sum[kVirtualVectors];
-  for (VVirtual& v : sum) v = hn::Zero(d);
-  for (int64_t i = 0; i < n; i += kVirtualLanes) {
-    for (int64_t j = 0; j < kVirtualVectors; ++j) {
-      const auto v = hn::LoadU(d, x + i + j * kRealLanes);
-      sum[j] = hn::Add(sum[j], hn::Mul(v, v));
-    }
-  }
-  return TreeSum16(sum);
-}
-
-struct CodeSums {
-  float x, xq, q;     // q is exact
-  float denominator;  // n Sqq - Sq^2
+// What codes are made from, groups in lanes: y = x inverse + shift, 0 for a group without codes.
+struct GroupParams {
+  VVirtualInt scale, zero;
+  VVirtual inverse, shift;
 };
 
-HWY_INLINE CodeSums SumsOf(const float* HWY_RESTRICT x, const uint8_t* HWY_RESTRICT codes, int64_t n) {
-  const DVirtual d;
-  const DVirtualInt di;
-  const DVirtualByte d8;
-  VVirtual sum_x[kVirtualVectors], sum_xq[kVirtualVectors];
-  for (VVirtual& v : sum_x) v = hn::Zero(d);
-  for (VVirtual& v : sum_xq) v = hn::Zero(d);
-  auto sum_q = hn::Zero(di), sum_qq = hn::Zero(di);
-  for (int64_t i = 0; i < n; i += kVirtualLanes) {
-    for (int64_t j = 0; j < kVirtualVectors; ++j) {
-      const auto v = hn::LoadU(d, x + i + j * kRealLanes);
-      const auto q = hn::PromoteTo(di, hn::LoadU(d8, codes + i + j * kRealLanes));
-      sum_x[j] = hn::Add(sum_x[j], v);
-      sum_xq[j] = hn::Add(sum_xq[j], hn::Mul(v, hn::ConvertTo(d, q)));
-      sum_q = hn::Add(sum_q, q);
-      sum_qq = hn::Add(sum_qq, hn::Mul(q, q));
-    }
-  }
-  // At most 2^16 codes of 8 bits: unsigned, their squares add up to less than 2^32.
-  const int64_t q = hn::GetLane(hn::SumOfLanes(di, sum_q));
-  const int64_t qq = static_cast<uint32_t>(hn::GetLane(hn::SumOfLanes(di, sum_qq)));
-  return {TreeSum16(sum_x), TreeSum16(sum_xq), static_cast<float>(q), static_cast<float>(n * qq - q * q)};
-}
-
-// ---- Codes
-// -----------------------------------------------------------------------------------------------------------
-
-// q = y rounded and limited, y = x inverse + shift; for LLOYD_MAX the number of thresholds below y.
-template <bool kLloydMax>
-HWY_INLINE void Encode(const KvQuantizer& quantizer, const float* HWY_RESTRICT x, int64_t n, float inverse, float shift,
-                       uint8_t* HWY_RESTRICT codes) {
-  const DVirtual d;
-  const DVirtualInt di;
-  const DVirtualByte d8;
-  const auto factor = hn::Set(d, inverse), offset = hn::Set(d, shift);
-  const int32_t highest = (1 << quantizer.bits) - 1;
-  const auto most = hn::Set(d, static_cast<float>(highest));
-  for (int64_t i = 0; i < n; i += kRealLanes) {
-    const auto y = hn::Add(hn::Mul(hn::LoadU(d, x + i), factor), offset);
-    auto code = hn::Zero(di);
-    if constexpr (kLloydMax) {
-      for (int32_t t = 0; t < highest; ++t) {
-        const auto below = hn::Lt(hn::Set(d, quantizer.grid.thresholds[t]), y);
-        code = hn::Sub(code, hn::VecFromMask(di, hn::RebindMask(di, below)));
-      }
-    } else {
-      // Limits are integers: they may come first, and no y is too large for an integer then.
-      code = hn::NearestInt(hn::Min(hn::Max(y, hn::Zero(d)), most));
-    }
-    hn::StoreU(hn::DemoteTo(d8, code), d8, codes + i);
-  }
-}
-
-// ---- Groups side by side
-// ---------------------------------------------------------------------------------------------
-
-constexpr int64_t kGroupsAtOnce = kVirtualLanes;
-
-// Some groups of a row; their scales and zeros are computed in the lanes of a vector.
+// Some groups of a row, and their parameters.
 struct GroupBlock {
   int64_t count;
   int64_t first[kGroupsAtOnce], size[kGroupsAtOnce];
@@ -154,36 +59,46 @@ struct GroupBlock {
   HWY_ALIGN int32_t zero[kGroupsAtOnce];
   HWY_ALIGN float inverse[kGroupsAtOnce];
   HWY_ALIGN float shift[kGroupsAtOnce];
+
+  HWY_INLINE GroupParams Params(int64_t i) const {
+    const DVirtual d;
+    const DVirtualInt di;
+    return {hn::Load(di, scale + i), hn::Load(di, zero + i), hn::Load(d, inverse + i), hn::Load(d, shift + i)};
+  }
+  HWY_INLINE void SetParams(int64_t i, const GroupParams& params) {
+    const DVirtual d;
+    const DVirtualInt di;
+    hn::Store(params.scale, di, scale + i);
+    hn::Store(params.zero, di, zero + i);
+    hn::Store(params.inverse, d, inverse + i);
+    hn::Store(params.shift, d, shift + i);
+  }
 };
 
-// s from `step`, z from -lo / s, for groups i .. i + kRealLanes - 1; others than `which` keep theirs.
-HWY_INLINE void SetUniform(VVirtual step, VVirtual lo, float zero_unit, hn::Mask<DVirtual> which, int64_t i,
-                           GroupBlock* block) {
+// step: s before it is rounded and made large enough for z.
+HWY_INLINE GroupParams UniformParams(VVirtual step, VVirtual lo, float zero_unit) {
   const DVirtual d;
   const DVirtualInt di;
   const auto unit = hn::Set(d, zero_unit);
-  const auto least = hn::Div(hn::Abs(lo), hn::Set(d, 119 * zero_unit));
-  const auto scale = ScaleBits(hn::Max(step, least));
-  const auto has_codes = hn::RebindMask(d, hn::Gt(scale, hn::Zero(di)));
-  const auto inverse = hn::IfThenElseZero(has_codes, hn::Div(hn::Set(d, 1), ScaleValue(scale)));
-  const auto exact = hn::Div(hn::Mul(hn::Neg(lo), inverse), unit);
-  const auto zero = hn::NearestInt(hn::Min(hn::Max(exact, hn::Set(d, -128)), hn::Set(d, 127)));
-  const auto shift = hn::Mul(unit, hn::ConvertTo(d, zero));
-  const auto which_int = hn::RebindMask(di, which);
-  hn::Store(hn::IfThenElse(which_int, scale, hn::Load(di, block->scale + i)), di, block->scale + i);
-  hn::Store(hn::IfThenElse(which_int, zero, hn::Load(di, block->zero + i)), di, block->zero + i);
-  hn::Store(hn::IfThenElse(which, inverse, hn::Load(d, block->inverse + i)), d, block->inverse + i);
-  hn::Store(hn::IfThenElse(which, shift, hn::Load(d, block->shift + i)), d, block->shift + i);
+  GroupParams params;
+  params.scale = ScaleBits(hn::Max(step, hn::Div(hn::Abs(lo), hn::Set(d, 119 * zero_unit))));
+  const auto has_codes = hn::RebindMask(d, hn::Gt(params.scale, hn::Zero(di)));
+  params.inverse = hn::IfThenElseZero(has_codes, hn::Div(hn::Set(d, 1), ScaleValue(params.scale)));
+  // Limits are integers: they may come before rounding.
+  const auto zero = hn::Div(hn::Mul(hn::Neg(lo), params.inverse), unit);
+  params.zero = hn::NearestInt(hn::Min(hn::Max(zero, hn::Set(d, -128)), hn::Set(d, 127)));
+  params.shift = hn::Mul(unit, hn::ConvertTo(d, params.zero));
+  return params;
 }
 
-HWY_INLINE void FitUniform(const KvQuantizer& quantizer, const float* x, GroupBlock* block) {
+HWY_INLINE void FitUniform(const KvQuantizer& quantizer, const uint16_t* x, GroupBlock* block) {
   const DVirtual d;
-  HWY_ALIGN float lows[kGroupsAtOnce] = {}, highs[kGroupsAtOnce] = {};
-  for (int64_t g = 0; g < block->count; ++g) RangeOf(x + block->first[g], block->size[g], lows + g, highs + g);
+  GroupRanges ranges;
+  ranges.Of(x, block->first, block->size, block->count);
   const auto clip = hn::Set(d, quantizer.clip), half = hn::Set(d, 0.5f);
   const auto levels = hn::Set(d, static_cast<float>((1 << quantizer.bits) - 1));
   for (int64_t i = 0; i < kGroupsAtOnce; i += kRealLanes) {
-    auto lo = hn::Load(d, lows + i), hi = hn::Load(d, highs + i);
+    auto lo = ranges.Low(i), hi = ranges.High(i);
     if (quantizer.clip_mode == SYL_KV_CLIP_MIDPOINT) {
       const auto middle = hn::Mul(hn::Add(lo, hi), half);
       const auto reach = hn::Mul(hn::Mul(hn::Sub(hi, lo), half), clip);
@@ -194,73 +109,91 @@ HWY_INLINE void FitUniform(const KvQuantizer& quantizer, const float* x, GroupBl
       hi = hn::Mul(clip, hi);
     }
     const auto least = hn::Div(hn::Abs(hi), hn::Set(d, 119 * quantizer.grid.zero_unit));
-    SetUniform(hn::Max(hn::Div(hn::Sub(hi, lo), levels), least), lo, quantizer.grid.zero_unit, hn::Eq(lo, lo), i,
-               block);
+    const auto step = hn::Max(hn::Div(hn::Sub(hi, lo), levels), least);
+    block->SetParams(i, UniformParams(step, lo, quantizer.grid.zero_unit));
   }
 }
 
 // One round of least squares; false if that changed no group.
-HWY_INLINE bool RefineUniform(const KvQuantizer& quantizer, const float* x, const uint8_t* codes, GroupBlock* block) {
+HWY_INLINE bool RefineUniform(const KvQuantizer& quantizer, const uint16_t* x, const uint8_t* codes,
+                              GroupBlock* block) {
   const DVirtual d;
-  HWY_ALIGN float sums_x[kGroupsAtOnce] = {}, sums_xq[kGroupsAtOnce] = {}, sums_q[kGroupsAtOnce] = {};
-  HWY_ALIGN float denominators[kGroupsAtOnce] = {}, counts[kGroupsAtOnce] = {};
-  for (int64_t g = 0; g < block->count; ++g) {
-    const CodeSums sums = SumsOf(x + block->first[g], codes + block->first[g], block->size[g]);
-    sums_x[g] = sums.x;
-    sums_xq[g] = sums.xq;
-    sums_q[g] = sums.q;
-    denominators[g] = sums.denominator;
-    counts[g] = static_cast<float>(block->size[g]);
-  }
+  const DVirtualInt di;
+  GroupCodeSums sums;
+  sums.Of(x, codes, block->first, block->size, block->count);
   bool changed = false;
   for (int64_t i = 0; i < kGroupsAtOnce; i += kRealLanes) {
-    const auto n = hn::Load(d, counts + i), sum_x = hn::Load(d, sums_x + i), sum_q = hn::Load(d, sums_q + i);
-    const auto denominator = hn::Load(d, denominators + i);
-    const auto slope = hn::Div(hn::Sub(hn::Mul(n, hn::Load(d, sums_xq + i)), hn::Mul(sum_x, sum_q)), denominator);
+    const auto n = hn::Load(d, sums.n + i), sum_x = hn::Load(d, sums.x + i), sum_q = hn::Load(d, sums.q + i);
+    const auto denominator = hn::Load(d, sums.denominator + i);
+    const auto slope = hn::Div(hn::Sub(hn::Mul(n, hn::Load(d, sums.xq + i)), hn::Mul(sum_x, sum_q)), denominator);
     const auto lo = hn::Div(hn::Sub(sum_x, hn::Mul(slope, sum_q)), n);
     const auto fits = hn::And(hn::Gt(denominator, hn::Zero(d)), hn::Gt(slope, hn::Zero(d)));
-    SetUniform(slope, lo, quantizer.grid.zero_unit, fits, i, block);
-    changed |= !hn::AllFalse(d, fits);
+    if (hn::AllFalse(d, fits)) continue;
+    changed = true;
+    const auto fits_int = hn::RebindMask(di, fits);
+    const GroupParams old = block->Params(i), better = UniformParams(slope, lo, quantizer.grid.zero_unit);
+    block->SetParams(
+        i, {hn::IfThenElse(fits_int, better.scale, old.scale), hn::IfThenElse(fits_int, better.zero, old.zero),
+            hn::IfThenElse(fits, better.inverse, old.inverse), hn::IfThenElse(fits, better.shift, old.shift)});
   }
   return changed;
 }
 
-HWY_INLINE void FitLloydMax(const KvQuantizer& quantizer, const float* x, GroupBlock* block) {
+HWY_INLINE void FitLloydMax(const KvQuantizer& quantizer, const uint16_t* x, GroupBlock* block) {
   const DVirtual d;
   const DVirtualInt di;
-  HWY_ALIGN float sums[kGroupsAtOnce] = {}, counts[kGroupsAtOnce] = {};
-  for (int64_t g = 0; g < block->count; ++g) {
-    sums[g] = SquareSum(x + block->first[g], block->size[g]);
-    counts[g] = static_cast<float>(block->size[g]);
-  }
+  GroupSquareSums sums;
+  sums.Of(x, block->first, block->size, block->count);
   for (int64_t i = 0; i < kGroupsAtOnce; i += kRealLanes) {
-    const auto mean = hn::Div(hn::Load(d, sums + i), hn::Max(hn::Load(d, counts + i), hn::Set(d, 1)));
+    const auto mean = hn::Div(hn::Load(d, sums.xx + i), hn::Load(d, sums.n + i));
     const auto scale = ScaleBits(hn::Mul(hn::Sqrt(mean), hn::Set(d, quantizer.grid.rms_factor)));
     const auto has_codes = hn::Gt(scale, hn::Zero(di));
     const auto has_codes_float = hn::RebindMask(d, has_codes);
-    hn::Store(scale, di, block->scale + i);
-    hn::Store(hn::IfThenElseZero(has_codes, hn::Set(di, 32)), di, block->zero + i);
-    hn::Store(hn::IfThenElseZero(has_codes_float, hn::Div(hn::Set(d, 1), ScaleValue(scale))), d, block->inverse + i);
-    // Without codes y is 0, below all thresholds.
-    hn::Store(hn::IfThenElseZero(has_codes_float, hn::Set(d, 32)), d, block->shift + i);
+    // y of a group without codes is below all thresholds.
+    block->SetParams(i, {scale, hn::IfThenElseZero(has_codes, hn::Set(di, 32)),
+                         hn::IfThenElseZero(has_codes_float, hn::Div(hn::Set(d, 1), ScaleValue(scale))),
+                         hn::IfThenElseZero(has_codes_float, hn::Set(d, 32))});
   }
 }
 
+// ---- Codes ---------------------------------------------------------------------------------------------------------
+
 template <bool kLloydMax>
-HWY_INLINE void EncodeBlock(const KvQuantizer& quantizer, const GroupBlock& block, const float* x, uint8_t* codes) {
+HWY_INLINE void Encode(const KvQuantizer& quantizer, const GroupBlock& block, const uint16_t* HWY_RESTRICT x,
+                       uint8_t* HWY_RESTRICT codes) {
+  const DVirtual d;
+  const hn::RebindToUnsigned<DVirtual> du;
+  const hn::Rebind<uint8_t, DVirtual> d8;
+  const int32_t highest = (1 << quantizer.bits) - 1;
+  const auto most = hn::Set(d, static_cast<float>(highest));
+  // Adding it leaves an integer in the lowest bits, rounded to nearest even.
+  const auto magic = hn::Set(d, 0x1p23f);
   for (int64_t g = 0; g < block.count; ++g) {
-    Encode<kLloydMax>(quantizer, x + block.first[g], block.size[g], block.inverse[g], block.shift[g],
-                      codes + block.first[g]);
+    const auto inverse = hn::Set(d, block.inverse[g]), shift = hn::Set(d, block.shift[g]);
+    const int64_t end = block.first[g] + block.size[g];
+    for (int64_t i = block.first[g]; i < end; i += kRealLanes) {
+      const auto y = hn::Add(hn::Mul(LoadHalves(x + i), inverse), shift);
+      auto code = hn::Zero(du);
+      if constexpr (kLloydMax) {
+        for (int32_t t = 0; t < highest; ++t) {
+          const auto below = hn::RebindMask(du, hn::Lt(hn::Set(d, quantizer.grid.thresholds[t]), y));
+          code = hn::Sub(code, hn::VecFromMask(du, below));
+        }
+      } else {
+        code = hn::BitCast(du, hn::Add(hn::Min(hn::Max(y, hn::Zero(d)), most), magic));
+      }
+      hn::StoreU(hn::TruncateTo(d8, code), d8, codes + i);
+    }
   }
 }
 
 // A row in the order of its groups. Group g's scale and zero go to scales[kKvTile g] and zeros[kKvTile g].
-HWY_INLINE void QuantizeInOrder(const KvQuantizer& quantizer, const float* HWY_RESTRICT x, uint8_t* HWY_RESTRICT codes,
-                                uint8_t* scales, int8_t* zeros) {
+HWY_INLINE void QuantizeInOrder(const KvQuantizer& quantizer, const uint16_t* HWY_RESTRICT x,
+                                uint8_t* HWY_RESTRICT codes, uint8_t* scales, int8_t* zeros) {
   int64_t place = 0, end_of_run = quantizer.run;
   while (place < quantizer.channels) {
-    GroupBlock block{};
-    for (; block.count < kGroupsAtOnce && place < quantizer.channels; ++block.count) {
+    GroupBlock block;
+    for (block.count = 0; block.count < kGroupsAtOnce && place < quantizer.channels; ++block.count) {
       block.first[block.count] = place;
       block.size[block.count] = std::min(quantizer.group, end_of_run - place);
       place += block.size[block.count];
@@ -268,12 +201,12 @@ HWY_INLINE void QuantizeInOrder(const KvQuantizer& quantizer, const float* HWY_R
     }
     if (quantizer.grid_kind == SYL_KV_LLOYD_MAX) {
       FitLloydMax(quantizer, x, &block);
-      EncodeBlock<true>(quantizer, block, x, codes);
+      Encode<true>(quantizer, block, x, codes);
     } else {
       FitUniform(quantizer, x, &block);
-      EncodeBlock<false>(quantizer, block, x, codes);
+      Encode<false>(quantizer, block, x, codes);
       for (int32_t i = 0; i < quantizer.refine && RefineUniform(quantizer, x, codes, &block); ++i) {
-        EncodeBlock<false>(quantizer, block, x, codes);
+        Encode<false>(quantizer, block, x, codes);
       }
     }
     for (int64_t g = 0; g < block.count; ++g, scales += kKvTile, zeros += kKvTile) {
@@ -284,7 +217,7 @@ HWY_INLINE void QuantizeInOrder(const KvQuantizer& quantizer, const float* HWY_R
 }
 
 // Codes of a row of channels; sorted and sorted_codes: memory for a row each, where groups are sorted.
-HWY_INLINE void QuantizeRow(const KvQuantizer& quantizer, const float* HWY_RESTRICT x, float* sorted,
+HWY_INLINE void QuantizeRow(const KvQuantizer& quantizer, const uint16_t* HWY_RESTRICT x, uint16_t* sorted,
                             uint8_t* sorted_codes, uint8_t* HWY_RESTRICT codes, uint8_t* scales, int8_t* zeros) {
   if (quantizer.order.empty()) return QuantizeInOrder(quantizer, x, codes, scales, zeros);
   const uint16_t* order = quantizer.order.data();
