@@ -31,6 +31,8 @@ public final class KvPlot {
             .build();
     chart.getStyler().setDefaultSeriesRenderStyle(XYSeriesRenderStyle.Scatter);
     chart.getStyler().setYAxisLogarithmic(true);
+    // Each of their dashes would be an outline of its own.
+    chart.getStyler().setPlotGridLinesVisible(false);
     for (KvComparison.Row row : rows) {
       chart.addSeries(
           row.cache().toString(), new double[] {row.bits()}, new double[] {row.perplexity()});
