@@ -30,5 +30,11 @@ public class Headers implements InfoMapper {
   public void map(InfoMap infoMap) {
     // An attribute, not a part of the types.
     infoMap.put(new Info("SYL_API").cppTypes().annotations());
+    // Pointers to const pointers would have no setter.
+    infoMap.put(
+        new Info("syl_kv_batch::sequence")
+            .javaText(
+                "public native @Cast(\"syl_kv_sequence*const*\") PointerPointer sequence();"
+                    + " public native syl_kv_batch sequence(PointerPointer setter);"));
   }
 }

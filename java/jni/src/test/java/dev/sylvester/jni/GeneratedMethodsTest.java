@@ -77,6 +77,9 @@ class GeneratedMethodsTest {
               .extracting(Method::getName)
               .as("%s", type)
               .contains(method);
+          assertThat(type.getDeclaredMethods())
+              .as("setter of %s", field)
+              .anyMatch(m -> m.getName().equals(method) && m.getReturnType() == type);
         }
       }
     }
