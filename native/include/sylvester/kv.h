@@ -196,9 +196,10 @@ SYL_API syl_status syl_kv_length(const syl_kv_sequence* sequence, int32_t layer,
  * OUT_OF_MEMORY (also without a free page). */
 SYL_API syl_status syl_kv_fork(const syl_kv_sequence* sequence, int64_t tokens, syl_kv_sequence** fork);
 /* Forgets all but the first `tokens` tokens: then the sequence is, byte for byte, as if the others had never been. With
- * a window its tokens must still be there as halves: tokens >= syl_kv_truncatable, or 0. */
+ * a window its tokens must still be there as halves: tokens >= syl_kv_truncatable, or 0. Errors: BAD_VALUE (tokens);
+ * OUT_OF_MEMORY, with the sequence as it was: a fork has the tile that would be cut, and no page is free for a copy. */
 SYL_API syl_status syl_kv_truncate(syl_kv_sequence* sequence, int64_t tokens);
-/* The least tokens > 0 to which the sequence can be truncated. */
+/* The least tokens > 0 to which the sequence can be truncated; 0 without tokens. */
 SYL_API syl_status syl_kv_truncatable(const syl_kv_sequence* sequence, int64_t* tokens);
 /* PRE_ROPE plans: removes the tokens first .. first + count - 1; those behind them move up by count positions, which
  * changes none of their bytes. first and count are multiples of 16, first + count is at most the number of packed
@@ -230,7 +231,8 @@ SYL_API syl_status syl_kv_append_f32(const syl_kv_batch* batch, int32_t layer, c
 
 /* y[r][h] = softmax_j(scale q[r][h] . K[j]) V[j], causal, for the last rows[i] tokens of each sequence: row r of them
  * is token length - rows[i] + r, and q is rotated by its position. q, y: rows x q_heads x head_dim with row strides.
- * Query head h uses kv head h / (q_heads / kv_heads). rows[i] <= max_rows for plans with a window.
+ * Query head h uses kv head h / (q_heads / kv_heads). rows[i] <= max_rows for plans with a window, whose halves must
+ * be there for each row's token as the newest: length - rows[i] + 1 >= syl_kv_truncatable.
  *
  * PRE_ROPE: keys are decoded to float. POST_ROPE: integer products; q' = R q is rounded to integers of 8 bits (2 and 3
  * bits) or 14 bits (4 and 8), by a scale of its own for each row and head. In both, the products w = p s of softmax
@@ -272,11 +274,12 @@ typedef struct syl_kv_memory {
   int64_t codes_bytes;              /* of packed tokens, all layers */
   int64_t params_bytes;             /* their scales and zeros */
   int64_t sink_bytes, window_bytes; /* reserved for halves */
-  int64_t table_bytes;              /* page tables and counters */
+  int64_t table_bytes;              /* the table of tiles and counters */
   int64_t slack_bytes;              /* of pages beyond the tokens */
   int64_t total_bytes;              /* the sum of the above */
   double ratio_vs_f16;              /* bytes of halves for all tokens / (codes + params + halves in use) */
 } syl_kv_memory;
+/* All layers have the same length: BAD_VALUE otherwise. */
 SYL_API syl_status syl_kv_sequence_memory(const syl_kv_sequence* sequence, syl_kv_memory* memory);
 /* Pages in use, and of how many. */
 SYL_API syl_status syl_kv_cache_pages(const syl_kv_cache* cache, int64_t* used, int64_t* pages);
@@ -284,7 +287,8 @@ SYL_API syl_status syl_kv_cache_pages(const syl_kv_cache* cache, int64_t* used, 
 /* ---- Saving --------------------------------------------------------------------------------------------------------
  * A saved sequence can be mapped and loaded into any cache of the same plan, on any machine: magic, version, checksum
  * of the plan, then 64-byte aligned sections with checksums of 64 KiB each. Errors of load: BAD_DATA with the offset of
- * what is wrong, OUT_OF_MEMORY; the cache is then as it was. */
+ * what is wrong (of a block of 64 KiB, where it begins), OUT_OF_MEMORY; the cache is then as it was. One text has one
+ * file, however it was made; of a window only the newest token's halves are saved. All layers have the same length. */
 SYL_API syl_status syl_kv_save_size(const syl_kv_sequence* sequence, int64_t* bytes);
 SYL_API syl_status syl_kv_save(const syl_kv_sequence* sequence, void* file, int64_t bytes);
 SYL_API syl_status syl_kv_load(syl_kv_cache* cache, const void* file, int64_t bytes, syl_kv_sequence** sequence);
