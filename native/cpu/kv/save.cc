@@ -126,6 +126,7 @@ void Transfer(const Sections& sections, Byte* file, Sequence& sequence, Copy cop
   }
   at = file + sections.sinks;
   for (auto& of : sequence.halves) {
+    if (of.sink_tokens.empty()) continue;
     for (auto* rows : {&of.sink_keys, &of.sink_values}) {
       for (int64_t h = 0; h < heads; ++h) {
         next(rows->data() + h * sequence.sink_capacity * head_dim,
