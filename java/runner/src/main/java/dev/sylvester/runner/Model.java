@@ -18,6 +18,7 @@ import java.util.Collections;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.stream.Collectors;
@@ -114,7 +115,7 @@ public final class Model implements AutoCloseable {
 
   /** Bytes of keys and values that one token adds to a session. */
   public long cacheBytesPerToken() {
-    return caches.standard().bytesPerToken();
+    return caches.of(caches.options(), this).bytesPerToken();
   }
 
   /**
@@ -142,14 +143,22 @@ public final class Model implements AutoCloseable {
    */
   public Session newSession(CacheOptions options) {
     requireOpen();
-    TextCaches kind = caches.of(options);
+    return session(options, caches.of(options, this));
+  }
+
+  Session session(CacheOptions options, TextCaches kind) {
     return opened(new Session(this, options, kind, kind.newText()));
+  }
+
+  /** What the cache {@code auto} has chosen for this model; empty when nobody asked for it. */
+  public Optional<String> autoCache() {
+    return caches.autoChoice();
   }
 
   Session resume(CacheOptions options, int[] tokens, int sinkRows, MemorySegment cache)
       throws IOException {
     requireOpen();
-    TextCaches kind = caches.of(options);
+    TextCaches kind = caches.of(options, this);
     return opened(new Session(this, options, kind, kind.loadText(tokens, sinkRows, cache)));
   }
 

@@ -20,6 +20,7 @@ import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 
 /** The kinds of caches that a model's sessions use, each made when it is first asked for. */
 final class ModelCaches implements AutoCloseable {
@@ -29,6 +30,7 @@ final class ModelCaches implements AutoCloseable {
   private final ThreadPool pool;
   private final ModelOptions options;
   private final Map<CacheOptions, TextCaches> caches = new HashMap<>();
+  private String autoChoice;
 
   ModelCaches(ModelFile file, Weights weights, int context, ThreadPool pool, ModelOptions options) {
     this.file = file;
@@ -43,43 +45,65 @@ final class ModelCaches implements AutoCloseable {
     return options.cache();
   }
 
-  /** The caches of these options. */
-  TextCaches standard() {
-    return of(options());
-  }
-
-  synchronized TextCaches of(CacheOptions wanted) {
+  synchronized TextCaches of(CacheOptions wanted, Model model) {
     TextCaches found = caches.get(wanted);
     if (found == null) {
-      found = make(wanted);
+      found = make(wanted, model);
       caches.put(wanted, found);
     }
     return found;
   }
 
-  private TextCaches make(CacheOptions wanted) {
+  /** What {@code auto} has chosen; empty when nobody asked for it. */
+  synchronized Optional<String> autoChoice() {
+    return Optional.ofNullable(autoChoice);
+  }
+
+  private TextCaches make(CacheOptions wanted, Model model) {
     if (wanted.floats()) {
       DType type = wanted.equals(CacheOptions.F32) ? DType.F32 : DType.F16;
       return TextCaches.floats(weights, context, pool, type);
     }
     requireCausal(wanted.name());
+    if (wanted.equals(CacheOptions.AUTO)) {
+      AutoCache.Choice choice = AutoCache.choose(model, this);
+      autoChoice = choice.text();
+      return packed(choice.plan());
+    }
     return packed(plan(wanted));
   }
 
   KvPlan calibrate(KvOptions wanted, List<int[]> samples, Progress progress) {
+    try (KvCalibration calibration = collect(wanted, samples, progress)) {
+      return KvPlan.of(calibration.geometry(), wanted, calibration);
+    }
+  }
+
+  /** What plans of such options are made from; the caller closes it. */
+  KvCalibration collect(KvOptions wanted, List<int[]> samples, Progress progress) {
     requireCausal("packed");
-    KvGeometry geometry = weights.kvGeometry();
     long total = samples.stream().mapToLong(sample -> sample.length).sum();
     long done = 0;
-    try (KvCalibration calibration = KvCalibration.of(geometry);
-        Evaluator text = TextCaches.calibrating(weights, context, pool, calibration, wanted)) {
+    KvCalibration calibration = KvCalibration.of(weights.kvGeometry());
+    try (Evaluator text = TextCaches.calibrating(weights, context, pool, calibration, wanted)) {
       for (int[] sample : samples) {
         text.truncate(0);
         text.append(sample, 0, sample.length);
         done += sample.length;
         progress.update(done, total);
       }
-      return KvPlan.of(geometry, wanted, calibration);
+      return calibration;
+    } catch (RuntimeException | Error e) {
+      calibration.close();
+      throw e;
+    }
+  }
+
+  /** Adds each layer's relative squared error of attention; closes the plan. */
+  void measure(KvPlan plan, int[] tokens, double[] errors) {
+    try (TextCaches trial = packed(plan);
+        Evaluator text = trial.newMeasuringText(errors)) {
+      text.append(tokens, 0, tokens.length);
     }
   }
 
@@ -91,7 +115,7 @@ final class ModelCaches implements AutoCloseable {
   }
 
   /** Takes over the plan. */
-  private TextCaches packed(KvPlan plan) {
+  TextCaches packed(KvPlan plan) {
     try {
       return TextCaches.packed(weights, context, pool, plan, options.sessions());
     } catch (RuntimeException | Error e) {

@@ -46,8 +46,9 @@ final class ModelLoader {
     Arena arena = opened(Arena.ofShared());
     Weights weights = Weights.load(file, context, arena, pool.get());
     ModelCaches caches = opened(new ModelCaches(file, weights, context, pool.get(), options));
-    caches.standard();
-    return new Model(file, context, tokenizer.get(), arena, pool.get(), caches);
+    Model model = new Model(file, context, tokenizer.get(), arena, pool.get(), caches);
+    caches.of(options.cache(), model);
+    return model;
   }
 
   private <T extends AutoCloseable> T opened(T resource) {

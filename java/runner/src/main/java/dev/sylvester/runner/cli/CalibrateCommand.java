@@ -99,7 +99,7 @@ final class CalibrateCommand implements Callable<Integer> {
       throw new IllegalArgumentException(
           "max tokens is %d, must be at least 1".formatted(maxTokens));
     }
-    ModelArguments arguments = new ModelArguments();
+    ModelArguments arguments = new ModelArguments(main);
     arguments.model = model;
     arguments.context = context;
     try (Model opened = arguments.openUpTo(DEFAULT_WINDOW);

@@ -1,6 +1,7 @@
 package dev.sylvester.runner.cli;
 
 import dev.sylvester.kernels.Sylvester;
+import dev.sylvester.runner.CacheOptions;
 import dev.sylvester.runner.Generation;
 import dev.sylvester.runner.Model;
 import dev.sylvester.runner.ModelOptions;
@@ -23,7 +24,7 @@ final class DemoCommand implements Callable<Integer> {
   private static final int MAX_TOKENS = 256;
 
   /** A line of the closing table. */
-  private record Row(String way, Score score, long cacheBytesPerToken) {}
+  private record Row(String cache, Score score, long cacheBytesPerToken) {}
 
   private final Main main;
 
@@ -46,17 +47,19 @@ final class DemoCommand implements Callable<Integer> {
           "problems is %d, must be 1..%d".formatted(count, problems.size()));
     }
     try (Model model = Model.load("gsm-mini", ModelOptions.defaults());
-        Session session = model.newSession()) {
+        Session plain = model.newSession();
+        Session packed = model.newSession(CacheOptions.of("best"))) {
       main.out.printf(
           "GSM-mini (%,d parameters), %d threads, %s kernels%n%n",
           model.describe().parameters(), model.threads(), Sylvester.tier());
-      printTable(List.of(plain(model, session, problems.subList(0, count))));
+      List<Problem> chosen = problems.subList(0, count);
+      printTable(List.of(aloud(plain, chosen), quietly(packed, chosen)));
     }
     return 0;
   }
 
-  /** One token after the other, always the most probable one. */
-  private Row plain(Model model, Session session, List<Problem> problems) {
+  /** Everybody can read along. */
+  private Row aloud(Session session, List<Problem> problems) {
     Solver solver = Solver.plain(session, MAX_TOKENS);
     Score score = Score.NONE;
     for (Problem problem : problems) {
@@ -71,7 +74,18 @@ final class DemoCommand implements Callable<Integer> {
           generation.decodeTokensPerSecond());
       score = score.plus(right, generation);
     }
-    return new Row("plain", score, model.cacheBytesPerToken());
+    return new Row(session.cache().name(), score, session.cacheUsage().bytesPerToken());
+  }
+
+  /** The same problems in another way. */
+  private static Row quietly(Session session, List<Problem> problems) {
+    Solver solver = Solver.plain(session, MAX_TOKENS);
+    Score score = Score.NONE;
+    for (Problem problem : problems) {
+      Generation generation = solver.solve(problem, piece -> {});
+      score = score.plus(problem.solvedBy(generation.text()), generation);
+    }
+    return new Row(session.cache().name(), score, session.cacheUsage().bytesPerToken());
   }
 
   private void print(String piece) {
@@ -80,12 +94,12 @@ final class DemoCommand implements Callable<Integer> {
   }
 
   private void printTable(List<Row> rows) {
-    main.out.printf("%-12s %8s %10s %18s%n", "decoding", "right", "tok/s", "cache bytes/token");
+    main.out.printf("%-12s %8s %10s %18s%n", "cache", "right", "tok/s", "bytes/token");
     for (Row row : rows) {
       main.out.printf(
           Locale.ROOT,
           "%-12s %8s %10.0f %18d%n",
-          row.way(),
+          row.cache(),
           row.score().right() + "/" + row.score().problems(),
           row.score().tokensPerSecond(),
           row.cacheBytesPerToken());

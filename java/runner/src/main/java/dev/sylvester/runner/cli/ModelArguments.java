@@ -12,6 +12,8 @@ import picocli.CommandLine.Option;
 
 /** Which model, and how it is opened. */
 final class ModelArguments {
+  private final Main main;
+
   @Option(
       names = {"-m", "--model"},
       paramLabel = "MODEL",
@@ -54,6 +56,10 @@ final class ModelArguments {
       description = "Packed as a plan says that sylvester calibrate made.")
   Path kvPlan;
 
+  ModelArguments(Main main) {
+    this.main = main;
+  }
+
   Model open() {
     return open(context);
   }
@@ -95,7 +101,9 @@ final class ModelArguments {
     if (context != null) {
       options = options.withContext(context);
     }
-    return Model.load(model, options.withCache(cache));
+    Model opened = Model.load(model, options.withCache(cache));
+    opened.autoCache().ifPresent(main.err::println);
+    return opened;
   }
 
   private CacheOptions cache() {

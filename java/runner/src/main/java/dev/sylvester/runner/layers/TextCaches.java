@@ -55,6 +55,17 @@ public abstract sealed class TextCaches implements AutoCloseable
   }
 
   /**
+   * An empty text that is computed with floats and measures these caches.
+   *
+   * @param errors to each layer's the squared error of its attention is added, relative to the
+   *     squares of what floats give
+   */
+  public final Evaluator newMeasuringText(double[] errors) {
+    TextCache floats = new FloatTextCache(weights.config(), context, DType.F16, pool);
+    return new Evaluator(this, new MeasuringTextCache(floats, newCache(), errors));
+  }
+
+  /**
    * A saved text.
    *
    * @param tokens that were read

@@ -251,7 +251,9 @@ class CliTest {
   void demonstrates() {
     Run run = run("demo", "-n", "2");
     assertThat(run.err()).isEmpty();
-    assertThat(run.out()).contains("Q: Henry finds 5 coins", "right", "tok/s", "plain");
+    assertThat(run.out())
+        .contains("Q: Henry finds 5 coins", "right", "tok/s", "bytes/token")
+        .containsPattern("f16 +[0-2]/2 +[0-9]+ +2560\nbest +[0-2]/2 +[0-9]+ +400\n");
     assertThat(run.code()).isZero();
   }
 
