@@ -60,7 +60,7 @@ int64_t KvAppendScratch::Bytes(const syl_kv_cache& cache) {
   const int64_t channels = cache.plan->Channels();
   const int64_t rotation =
       std::max(syl_hadamard_workspace(cache.rotate_keys, 1), syl_hadamard_workspace(cache.rotate_values, 1));
-  const int64_t bytes_of_channel = 4 + kKvTile * 2 + kKvTile * 2 + 2 + kKvTile + 1 + 1;
+  const int64_t bytes_of_channel = 4 + kKvTile * 2 + kKvTile * 2 + 2 + 1 + 1;
   return Aligned(channels * bytes_of_channel) + Aligned(rotation);
 }
 
@@ -76,8 +76,7 @@ KvAppendScratch::KvAppendScratch(const syl_kv_cache& cache, uint8_t* memory) {
   key_halves = reinterpret_cast<uint16_t*>(take(kKvTile * channels * 2));
   value_halves = reinterpret_cast<uint16_t*>(take(kKvTile * channels * 2));
   sorted = reinterpret_cast<uint16_t*>(take(channels * 2));
-  value_codes = take(kKvTile * channels);
-  key_codes = take(channels);
+  codes = take(channels);
   sorted_codes = take(channels);
   rotation_bytes = memory + Bytes(cache) - (memory + Aligned(next - memory));
   rotation = memory + Aligned(next - memory);

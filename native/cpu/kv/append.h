@@ -29,10 +29,9 @@ struct KvAppendScratch {
   float* row;              // [C]
   uint16_t* key_halves;    // [16][C]
   uint16_t* value_halves;  // [16][C]
-  uint8_t* key_codes;      // [C]
   uint16_t* sorted;        // [C]
+  uint8_t* codes;          // [C]
   uint8_t* sorted_codes;   // [C]
-  uint8_t* value_codes;    // [16][C]
   void* rotation;
   int64_t rotation_bytes;
 

@@ -17,15 +17,18 @@ namespace sylvester {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// ---- Rows of n = 16 i numbers --------------------------------------------------------------------------------------
+// ---- Rows of n = 16 i numbers -------------------------------------------------------------------------------------
 
-// y = x - center, or x; limited so that no sum of a rotation overflows.
+// y = x - center, or x where that is empty; limited so that no sum of a rotation overflows.
 HWY_INLINE void Center(const float* x, const std::vector<float>& center, int64_t n, float* y) {
   const DVirtual d;
   const auto limit = hn::Set(d, 0x1p100f), low = hn::Neg(limit);
-  for (int64_t i = 0; i < n; i += kRealLanes) {
-    auto v = hn::LoadU(d, x + i);
-    if (!center.empty()) v = hn::Sub(v, hn::LoadU(d, center.data() + i));
+  const float* mean = center.empty() ? nullptr : center.data();
+  for (int64_t i = 0; mean == nullptr && i < n; i += kRealLanes) {
+    hn::StoreU(hn::Min(hn::Max(hn::LoadU(d, x + i), low), limit), d, y + i);
+  }
+  for (int64_t i = 0; mean != nullptr && i < n; i += kRealLanes) {
+    const auto v = hn::Sub(hn::LoadU(d, x + i), hn::LoadU(d, mean + i));
     hn::StoreU(hn::Min(hn::Max(v, low), limit), d, y + i);
   }
 }
@@ -46,8 +49,25 @@ HWY_INLINE void FromHalves(const uint16_t* halves, int64_t n, float* x) {
   }
 }
 
-// ---- Tiles
-// -----------------------------------------------------------------------------------------------------------
+// 8 x 8 halves, rows `from_step` apart, become columns.
+HWY_INLINE void Transpose8(const uint16_t* from, int64_t from_step, uint16_t* to, int64_t to_step) {
+  const hn::Full128<uint16_t> d;
+  hn::Vec<decltype(d)> v[8], w[8];
+  for (int64_t i = 0; i < 8; ++i) v[i] = hn::LoadU(d, from + i * from_step);
+  // Three times: element by element of the first and the second half of all.
+  const auto shuffle = [d](const auto& in, auto& out) HWY_ATTR {
+    for (int64_t i = 0; i < 4; ++i) {
+      out[2 * i] = hn::InterleaveLower(d, in[i], in[i + 4]);
+      out[2 * i + 1] = hn::InterleaveUpper(d, in[i], in[i + 4]);
+    }
+  };
+  shuffle(v, w);
+  shuffle(w, v);
+  shuffle(v, w);
+  for (int64_t i = 0; i < 8; ++i) hn::StoreU(w[i], d, to + i * to_step);
+}
+
+// ---- Tiles --------------------------------------------------------------------------------------------------------
 
 class TileAppender {
  public:
@@ -71,9 +91,9 @@ class TileAppender {
       StoreIfSink(t);
     }
     if (plan_.options.window == 0) return Pack(first, end);
-    for (int64_t t = first; t < end; ++t) StoreInRing(t);
+    StoreInRing(first, end);
     if (tile_ < plan_.PackedTiles(append_.end)) {
-      for (int64_t t = 0; t < kKvTile; ++t) LoadFromRing(t);
+      LoadFromRing();
       Pack(0, kKvTile);
     }
   }
@@ -121,50 +141,70 @@ class TileAppender {
     return (head * tiles + tile_ % tiles) * kKvTile * head_dim_;
   }
 
-  void StoreInRing(int64_t t) const {
+  // Tokens first .. end - 1 of the tile.
+  HWY_INLINE void StoreInRing(int64_t first, int64_t end) const {
     for (int64_t h = 0; h < heads_; ++h) {
-      const uint16_t* key = KeyHalves(t) + h * head_dim_;
-      uint16_t* column = halves_.ring_keys.data() + RingTile(h) + t;
-      for (int64_t c = 0; c < head_dim_; ++c) column[c * kKvTile] = key[c];
-      std::memcpy(halves_.ring_values.data() + RingTile(h) + t * head_dim_, ValueHalves(t) + h * head_dim_,
-                  static_cast<size_t>(head_dim_) * 2);
+      uint16_t* keys = halves_.ring_keys.data() + RingTile(h);
+      uint16_t* values = halves_.ring_values.data() + RingTile(h);
+      for (int64_t t = first; t < end; ++t) {
+        std::memcpy(values + t * head_dim_, ValueHalves(t) + h * head_dim_, static_cast<size_t>(head_dim_) * 2);
+      }
+      for (int64_t t = first; t < end;) {
+        const uint16_t* from = KeyHalves(t) + h * head_dim_;
+        if (t % 8 == 0 && t + 8 <= end) {
+          for (int64_t c = 0; c < head_dim_; c += 8) Transpose8(from + c, channels_, keys + c * kKvTile + t, kKvTile);
+          t += 8;
+        } else {
+          for (int64_t c = 0; c < head_dim_; ++c) keys[c * kKvTile + t] = from[c];
+          ++t;
+        }
+      }
     }
   }
 
-  void LoadFromRing(int64_t t) const {
+  HWY_INLINE void LoadFromRing() const {
     for (int64_t h = 0; h < heads_; ++h) {
-      uint16_t* key = KeyHalves(t) + h * head_dim_;
-      const uint16_t* column = halves_.ring_keys.data() + RingTile(h) + t;
-      for (int64_t c = 0; c < head_dim_; ++c) key[c] = column[c * kKvTile];
-      std::memcpy(ValueHalves(t) + h * head_dim_, halves_.ring_values.data() + RingTile(h) + t * head_dim_,
-                  static_cast<size_t>(head_dim_) * 2);
+      const uint16_t* keys = halves_.ring_keys.data() + RingTile(h);
+      const uint16_t* values = halves_.ring_values.data() + RingTile(h);
+      for (int64_t t = 0; t < kKvTile; ++t) {
+        std::memcpy(ValueHalves(t) + h * head_dim_, values + t * head_dim_, static_cast<size_t>(head_dim_) * 2);
+      }
+      for (int64_t t = 0; t < kKvTile; t += 8) {
+        uint16_t* to = KeyHalves(t) + h * head_dim_;
+        for (int64_t c = 0; c < head_dim_; c += 8) Transpose8(keys + c * kKvTile + t, kKvTile, to + c, channels_);
+      }
     }
   }
 
-  // Tokens first .. end - 1 of the tile from their halves into its words.
+  // Tokens first .. end - 1 of the tile from their halves into its words, which are 0.
   HWY_INLINE void Pack(int64_t first, int64_t end) const {
-    const KvQuantizer& keys = cache_.quantizers[static_cast<size_t>(append_.layer) * 2];
-    const KvQuantizer& values = cache_.quantizers[static_cast<size_t>(append_.layer) * 2 + 1];
     uint8_t* bytes = append_.sequence->Tile(append_.layer, tile_);
     for (int64_t t = first; t < end; ++t) {
-      uint8_t* value_codes = scratch_.value_codes + (t - first) * channels_;
-      if (SinkOf(halves_, tile_ * kKvTile + t) >= 0) {
-        std::memset(value_codes, 0, static_cast<size_t>(channels_));
-        continue;
-      }
-      if (plan_.PreRope()) {
-        FromHalves(KeyHalves(t), channels_, scratch_.row);
-        Center(scratch_.row, layer_.center_keys, channels_, scratch_.row);
-        RotateKeys();
-        ToHalves(scratch_.row, channels_, KeyHalves(t));
-      }
-      QuantizeRow(keys, KeyHalves(t), scratch_.sorted, scratch_.sorted_codes, scratch_.key_codes,
-                  bytes + layer_.keys.scales + t, reinterpret_cast<int8_t*>(bytes + layer_.keys.zeros + t));
-      PackKeyHeads(t, bytes + layer_.keys.codes);
-      QuantizeRow(values, ValueHalves(t), nullptr, nullptr, value_codes, bytes + layer_.values.scales + t,
-                  reinterpret_cast<int8_t*>(bytes + layer_.values.zeros + t));
+      if (SinkOf(halves_, tile_ * kKvTile + t) >= 0) continue;
+      PackKeys(t, bytes);
+      PackValues(t, bytes);
     }
-    PackValueHeads(first, end, bytes + layer_.values.codes);
+  }
+
+  HWY_INLINE void PackKeys(int64_t t, uint8_t* bytes) const {
+    const KvQuantizer& quantizer = cache_.quantizers[static_cast<size_t>(append_.layer) * 2];
+    if (plan_.PreRope()) {
+      FromHalves(KeyHalves(t), channels_, scratch_.row);
+      Center(scratch_.row, layer_.center_keys, channels_, scratch_.row);
+      RotateKeys();
+      ToHalves(scratch_.row, channels_, KeyHalves(t));
+    }
+    uint8_t* scales = bytes + layer_.keys.scales + t;
+    auto* zeros = reinterpret_cast<int8_t*>(bytes + layer_.keys.zeros + t);
+    if (quantizer.order.empty()) {
+      QuantizeRow(quantizer, KeyHalves(t), CodeBytesOutput(scratch_.codes), scales, zeros);
+    } else {
+      const uint16_t* order = quantizer.order.data();
+      for (int64_t i = 0; i < channels_; ++i) scratch_.sorted[i] = KeyHalves(t)[order[i]];
+      QuantizeRow(quantizer, scratch_.sorted, CodeBytesOutput(scratch_.sorted_codes), scales, zeros);
+      for (int64_t i = 0; i < channels_; ++i) scratch_.codes[order[i]] = scratch_.sorted_codes[i];
+    }
+    PackKeyHeads(t, bytes + layer_.keys.codes);
   }
 
   void PackKeyHeads(int64_t t, uint8_t* codes) const {
@@ -178,25 +218,24 @@ class TileAppender {
   template <int kBits>
   void PackKeyHeadsOf(int64_t t, uint8_t* codes) const {
     for (int64_t h = 0; h < heads_; ++h) {
-      PackKey<kBits>(scratch_.key_codes + h * head_dim_, head_dim_, t,
+      PackKey<kBits>(scratch_.codes + h * head_dim_, head_dim_, t,
                      reinterpret_cast<uint32_t*>(codes + h * layer_.keys.head_bytes));
     }
   }
 
-  void PackValueHeads(int64_t first, int64_t end, uint8_t* codes) const {
+  HWY_INLINE void PackValues(int64_t t, uint8_t* bytes) const {
     switch (layer_.values.bits) {
-      case 2: return PackValueHeadsOf<2>(first, end, codes);
-      case 3: return PackValueHeadsOf<3>(first, end, codes);
-      case 4: return PackValueHeadsOf<4>(first, end, codes);
-      default: return PackValueHeadsOf<8>(first, end, codes);
+      case 2: return PackValuesOf<2>(t, bytes);
+      case 3: return PackValuesOf<3>(t, bytes);
+      case 4: return PackValuesOf<4>(t, bytes);
+      default: return PackValuesOf<8>(t, bytes);
     }
   }
   template <int kBits>
-  void PackValueHeadsOf(int64_t first, int64_t end, uint8_t* codes) const {
-    for (int64_t h = 0; h < heads_; ++h) {
-      PackValues<kBits>(scratch_.value_codes + h * head_dim_, channels_, first, end, head_dim_,
-                        reinterpret_cast<uint32_t*>(codes + h * layer_.values.head_bytes));
-    }
+  void PackValuesOf(int64_t t, uint8_t* bytes) const {
+    const ValueWordsOutput<kBits> words(bytes + layer_.values.codes, layer_.values.head_bytes, head_dim_, t);
+    QuantizeRow(cache_.quantizers[static_cast<size_t>(append_.layer) * 2 + 1], ValueHalves(t), words,
+                bytes + layer_.values.scales + t, reinterpret_cast<int8_t*>(bytes + layer_.values.zeros + t));
   }
 
   const KvAppend& append_;

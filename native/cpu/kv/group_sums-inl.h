@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "hwy/highway.h"
+#include "native/common/kv_plan.h"
 #include "native/cpu/half-inl.h"
 #include "native/cpu/nn/tree_sum-inl.h"
 
@@ -27,8 +28,77 @@ HWY_INLINE VVirtual LoadHalves(const uint16_t* halves) {
   return LoadFloats(DVirtual(), reinterpret_cast<const hwy::float16_t*>(halves));
 }
 
-// ---- Together across groups
-// ------------------------------------------------------------------------------------------
+// ---- Groups and their codes ---------------------------------------------------------------------------------------
+
+// What codes are made from, groups in lanes: y = x inverse + shift, 0 for a group without codes.
+struct GroupParams {
+  VVirtualInt scale, zero;
+  VVirtual inverse, shift;
+};
+
+// Some groups of a row, and their parameters.
+struct GroupBlock {
+  int64_t count;
+  int64_t first[kGroupsAtOnce], size[kGroupsAtOnce];
+  HWY_ALIGN int32_t scale[kGroupsAtOnce];
+  HWY_ALIGN int32_t zero[kGroupsAtOnce];
+  HWY_ALIGN float inverse[kGroupsAtOnce];
+  HWY_ALIGN float shift[kGroupsAtOnce];
+
+  HWY_INLINE GroupParams Params(int64_t i) const {
+    const DVirtual d;
+    const DVirtualInt di;
+    return {hn::Load(di, scale + i), hn::Load(di, zero + i), hn::Load(d, inverse + i), hn::Load(d, shift + i)};
+  }
+  HWY_INLINE void SetParams(int64_t i, const GroupParams& params) {
+    const DVirtual d;
+    const DVirtualInt di;
+    hn::Store(params.scale, di, scale + i);
+    hn::Store(params.zero, di, zero + i);
+    hn::Store(params.inverse, d, inverse + i);
+    hn::Store(params.shift, d, shift + i);
+  }
+};
+
+// y rounded and limited.
+class UniformCodes {
+ public:
+  explicit UniformCodes(int32_t bits) : most_(hn::Set(DVirtual(), static_cast<float>((1 << bits) - 1))) {}
+
+  HWY_INLINE VVirtualInt Of(VVirtual y) const {
+    const DVirtual d;
+    const DVirtualInt di;
+    // Adding it leaves an integer in the lowest bits, rounded to nearest even.
+    const auto magic = hn::Set(d, 0x1p23f);
+    const auto rounded = hn::Add(hn::Min(hn::Max(y, hn::Zero(d)), most_), magic);
+    return hn::Sub(hn::BitCast(di, rounded), hn::BitCast(di, magic));
+  }
+
+ private:
+  const VVirtual most_;
+};
+
+// The number of thresholds below y.
+class LloydMaxCodes {
+ public:
+  LloydMaxCodes(const KvGrid& grid, int32_t bits) : grid_(grid), count_((1 << bits) - 1) {}
+
+  HWY_INLINE VVirtualInt Of(VVirtual y) const {
+    const DVirtualInt di;
+    auto code = hn::Zero(di);
+    for (int32_t t = 0; t < count_; ++t) {
+      const auto below = hn::RebindMask(di, hn::Lt(hn::Set(DVirtual(), grid_.thresholds[t]), y));
+      code = hn::Sub(code, hn::VecFromMask(di, below));
+    }
+    return code;
+  }
+
+ private:
+  const KvGrid& grid_;
+  const int32_t count_;
+};
+
+// ---- Together across groups ---------------------------------------------------------------------------------------
 
 // Of vectors of 128 bits: lane i joined with lane i + half, down to one; v[g]'s result is lane g. v has as many vectors
 // as they have lanes.
@@ -72,17 +142,16 @@ HWY_INLINE auto JoinTo128(D /* tag */, hn::Vec<D> v, const Join& join) {
   }
 }
 
-// ---- Ranges
-// ----------------------------------------------------------------------------------------------------------
+// ---- Ranges -------------------------------------------------------------------------------------------------------
 
 class GroupRanges {
  public:
-  HWY_INLINE void Of(const uint16_t* HWY_RESTRICT x, const int64_t* first, const int64_t* size, int64_t count) {
+  HWY_INLINE void Of(const uint16_t* HWY_RESTRICT x, const GroupBlock& block) {
     for (int64_t base = 0; base < kGroupsAtOnce; base += kAtOnce) {
       V8 lows[kAtOnce], highs[kAtOnce];
       for (int64_t g = 0; g < kAtOnce; ++g) {
         lows[g] = highs[g] = hn::Zero(D8());
-        if (base + g < count) OfGroup(x + first[base + g], size[base + g], lows + g, highs + g);
+        if (base + g < block.count) OfGroup(x + block.first[base + g], block.size[base + g], lows + g, highs + g);
       }
       hn::Store(Ordered(D8(), JoinLanes(D8(), lows, MinOf())), D8(), low_ + base);
       hn::Store(Ordered(D8(), JoinLanes(D8(), highs, MaxOf())), D8(), high_ + base);
@@ -120,8 +189,7 @@ class GroupRanges {
   HWY_ALIGN int16_t high_[kGroupsAtOnce];
 };
 
-// ---- Sums
-// ------------------------------------------------------------------------------------------------------------
+// ---- Sums ---------------------------------------------------------------------------------------------------------
 
 using D4 = hn::Full128<float>;
 using V4 = hn::Vec<D4>;
@@ -138,13 +206,13 @@ HWY_INLINE V4 SumTo4(VVirtual (&v)[kVirtualVectors]) {
 
 // Sums of squares.
 struct GroupSquareSums {
-  HWY_INLINE void Of(const uint16_t* HWY_RESTRICT x, const int64_t* first, const int64_t* size, int64_t count) {
+  HWY_INLINE void Of(const uint16_t* HWY_RESTRICT x, const GroupBlock& block) {
     for (int64_t base = 0; base < kGroupsAtOnce; base += kSumsAtOnce) {
       V4 sums[kSumsAtOnce];
       for (int64_t g = 0; g < kSumsAtOnce; ++g) {
-        const bool exists = base + g < count;
-        sums[g] = exists ? OfGroup(x + first[base + g], size[base + g]) : hn::Zero(D4());
-        n[base + g] = exists ? static_cast<float>(size[base + g]) : 1;
+        const bool exists = base + g < block.count;
+        sums[g] = exists ? OfGroup(x + block.first[base + g], block.size[base + g]) : hn::Zero(D4());
+        n[base + g] = exists ? static_cast<float>(block.size[base + g]) : 1;
       }
       hn::Store(JoinLanes(D4(), sums, SumOf()), D4(), xx + base);
     }
@@ -169,15 +237,14 @@ struct GroupSquareSums {
 
 // What least squares need of numbers and their codes.
 struct GroupCodeSums {
-  HWY_INLINE void Of(const uint16_t* HWY_RESTRICT x_, const uint8_t* HWY_RESTRICT codes, const int64_t* first,
-                     const int64_t* size, int64_t count) {
+  HWY_INLINE void Of(const uint16_t* HWY_RESTRICT x_, const UniformCodes& codes, const GroupBlock& block) {
     for (int64_t base = 0; base < kGroupsAtOnce; base += kSumsAtOnce) {
       Partial partial;
       for (int64_t g = 0; g < kSumsAtOnce; ++g) {
-        const bool exists = base + g < count;
-        OfGroup(x_ + (exists ? first[base + g] : 0), codes + (exists ? first[base + g] : 0),
-                exists ? size[base + g] : 0, g, &partial);
-        n[base + g] = exists ? static_cast<float>(size[base + g]) : 1;
+        const bool exists = base + g < block.count;
+        partial.Clear(g);
+        if (exists) OfGroup(x_, codes, block, base + g, g, &partial);
+        n[base + g] = exists ? static_cast<float>(block.size[base + g]) : 1;
       }
       hn::Store(JoinLanes(D4(), partial.x, SumOf()), D4(), x + base);
       hn::Store(JoinLanes(D4(), partial.xq, SumOf()), D4(), xq + base);
@@ -204,21 +271,27 @@ struct GroupCodeSums {
   struct Partial {
     V4 x[kSumsAtOnce], xq[kSumsAtOnce];
     hn::Vec<D4Int> q[kSumsAtOnce], qq[kSumsAtOnce];
+
+    HWY_INLINE void Clear(int64_t g) {
+      x[g] = xq[g] = hn::Zero(D4());
+      q[g] = qq[g] = hn::Zero(D4Int());
+    }
   };
 
-  static HWY_INLINE void OfGroup(const uint16_t* HWY_RESTRICT x, const uint8_t* HWY_RESTRICT codes, int64_t size,
-                                 int64_t g, Partial* partial) {
+  static HWY_INLINE void OfGroup(const uint16_t* HWY_RESTRICT x, const UniformCodes& codes, const GroupBlock& block,
+                                 int64_t group, int64_t g, Partial* partial) {
     const DVirtual d;
     const DVirtualInt di;
-    const hn::Rebind<uint8_t, DVirtual> d8;
+    const auto inverse = hn::Set(d, block.inverse[group]), shift = hn::Set(d, block.shift[group]);
+    const uint16_t* HWY_RESTRICT from = x + block.first[group];
     VVirtual sum_x[kVirtualVectors], sum_xq[kVirtualVectors];
     for (VVirtual& v : sum_x) v = hn::Zero(d);
     for (VVirtual& v : sum_xq) v = hn::Zero(d);
     auto sum_q = hn::Zero(di), sum_qq = hn::Zero(di);
-    for (int64_t i = 0; i < size; i += kVirtualLanes) {
+    for (int64_t i = 0; i < block.size[group]; i += kVirtualLanes) {
       for (int64_t j = 0; j < kVirtualVectors; ++j) {
-        const auto v = LoadHalves(x + i + j * kRealLanes);
-        const auto code = hn::PromoteTo(di, hn::LoadU(d8, codes + i + j * kRealLanes));
+        const auto v = LoadHalves(from + i + j * kRealLanes);
+        const auto code = codes.Of(hn::Add(hn::Mul(v, inverse), shift));
         sum_x[j] = hn::Add(sum_x[j], v);
         sum_xq[j] = hn::Add(sum_xq[j], hn::Mul(v, hn::ConvertTo(d, code)));
         sum_q = hn::Add(sum_q, code);

@@ -24,7 +24,7 @@ constexpr int kPlaneBits = kBits == 3 ? 2 : kBits;
 template <int kBits>
 constexpr int kCodesPerByte = 8 / kPlaneBits<kBits>;
 
-// ---- Keys: words of one token ------------------------------------------------------------------------------------
+// ---- Keys: words of one token -------------------------------------------------------------------------------------
 
 // A word of a plane: its codes' bits at `shift`, eight codes at once.
 template <int kPlane, int kShift>
@@ -59,48 +59,76 @@ HWY_INLINE void PackKey(const uint8_t* HWY_RESTRICT codes, int64_t head_dim, int
   }
 }
 
-// ---- Values: words of 16 channels --------------------------------------------------------------------------------
+// ---- Outputs of Encode --------------------------------------------------------------------------------------------
 
-// Joins codes of tokens first .. end - 1, `step` bytes from token to token, to the words of a head, which hold zeros
-// for them.
+// A byte for each code.
+class CodeBytesOutput {
+ public:
+  explicit CodeBytesOutput(uint8_t* codes) : codes_(codes) {}
+
+  CodeBytesOutput At(int64_t first) const { return CodeBytesOutput(codes_ + first); }
+
+  template <class V>
+  HWY_INLINE void Store(int64_t i, V codes) const {
+    const hn::RebindToUnsigned<hn::DFromV<V>> du;
+    const hn::Rebind<uint8_t, decltype(du)> d8;
+    hn::StoreU(hn::TruncateTo(d8, hn::BitCast(du, codes)), d8, codes_ + i);
+  }
+
+ private:
+  uint8_t* codes_;
+};
+
+// Into the words of values, which hold zeros for this token.
 template <int kBits>
-HWY_INLINE void PackValues(const uint8_t* HWY_RESTRICT codes, int64_t step, int64_t first, int64_t end,
-                           int64_t head_dim, uint32_t* HWY_RESTRICT words) {
-  const hn::CappedTag<uint32_t, 16> d;
-  const hn::Rebind<uint8_t, decltype(d)> d8;
-  const int64_t N = hn::MaxLanes(d);
-  constexpr int kShift = kPlaneBits<kBits>;
-  constexpr int64_t kTokens = 4 * kCodesPerByte<kBits>;  // of a word
-  const auto mask = hn::Set(d, (1u << kShift) - 1);
-  const auto codes_of = [&](int64_t token, int64_t c)
-                            HWY_ATTR { return hn::PromoteTo(d, hn::LoadU(d8, codes + (token - first) * step + c)); };
-  for (int64_t w = first / kTokens; w * kTokens < end; ++w) {
-    const int64_t begin_of_word = std::max(first, w * kTokens), end_of_word = std::min(end, (w + 1) * kTokens);
-    uint32_t* row = words + w * head_dim;
-    for (int64_t c = 0; c < head_dim; c += N) {
-      auto word = hn::LoadU(d, row + c);
-      for (int64_t t = begin_of_word; t < end_of_word; ++t) {
-        const int shift = static_cast<int>(8 * (t % 4) + kShift * (t % kTokens / 4));
-        word = hn::Or(word, hn::ShiftLeftSame(hn::And(codes_of(t, c), mask), shift));
+class ValueWordsOutput {
+ public:
+  ValueWordsOutput(uint8_t* heads, int64_t head_bytes, int64_t head_dim, int64_t token)
+      : heads_(heads), head_bytes_(head_bytes), head_dim_(head_dim), token_(token) {}
+
+  class Group {
+   public:
+    Group(uint32_t* words, uint32_t* high, int64_t channel, int64_t token)
+        : words_(words), high_(high), channel_(channel), token_(token) {}
+
+    template <class V>
+    HWY_INLINE void Store(int64_t i, V codes) const {
+      const hn::RebindToUnsigned<hn::DFromV<V>> d;
+      const auto code = hn::BitCast(d, codes);
+      if constexpr (kBits == 3) {
+        // The first and the second 16 of 32 channels share a vector.
+        const int64_t c = channel_ + i;
+        Join(d, hn::ShiftRight<2>(code), token_ / 4 + c % 32 / 16 * 4, high_ + c / 32 * kKvTile + c % 16);
+        Join(d, hn::And(code, hn::Set(d, 3)), kPlaneBits<kBits> * (token_ % kTokens / 4), words_ + i);
+      } else {
+        Join(d, code, kPlaneBits<kBits> * (token_ % kTokens / 4), words_ + i);
       }
-      hn::StoreU(word, d, row + c);
     }
-  }
-  if constexpr (kBits == 3) {
-    uint32_t* high = words + head_dim;
-    for (int64_t c = 0; c < head_dim; c += N) {
-      // The first and the second 16 of 32 channels share a vector.
-      uint32_t* row = high + c / 32 * kKvTile + c % 16;
-      const int second = static_cast<int>(c % 32 / 16 * 4);
-      auto word = hn::LoadU(d, row);
-      for (int64_t t = first; t < end; ++t) {
-        const int shift = static_cast<int>(8 * (t % 4) + t / 4) + second;
-        word = hn::Or(word, hn::ShiftLeftSame(hn::ShiftRight<2>(codes_of(t, c)), shift));
-      }
-      hn::StoreU(word, d, row);
+
+   private:
+    template <class D>
+    HWY_INLINE void Join(D d, hn::Vec<D> code, int64_t bit, uint32_t* words) const {
+      const auto shifted = hn::ShiftLeftSame(code, static_cast<int>(8 * (token_ % 4) + bit));
+      hn::StoreU(hn::Or(hn::LoadU(d, words), shifted), d, words);
     }
+
+    uint32_t* words_;
+    uint32_t* high_;
+    int64_t channel_, token_;
+  };
+
+  Group At(int64_t first) const {
+    auto* words = reinterpret_cast<uint32_t*>(heads_ + first / head_dim_ * head_bytes_);
+    const int64_t channel = first % head_dim_;
+    return {words + token_ / kTokens * head_dim_ + channel, words + head_dim_, channel, token_};
   }
-}
+
+ private:
+  static constexpr int64_t kTokens = 4 * kCodesPerByte<kBits>;  // of a word
+
+  uint8_t* heads_;
+  int64_t head_bytes_, head_dim_, token_;
+};
 
 }  // namespace HWY_NAMESPACE
 }  // namespace sylvester

@@ -19,7 +19,7 @@ namespace sylvester {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// ---- Scales ------------------------------------------------------------------------------------------------------
+// ---- Scales -------------------------------------------------------------------------------------------------------
 
 // KvScaleFromFloat.
 HWY_INLINE VVirtualInt ScaleBits(VVirtual x) {
@@ -43,37 +43,7 @@ HWY_INLINE VVirtual ScaleValue(VVirtualInt scale) {
   return hn::IfThenElse(hn::RebindMask(d, hn::Gt(scale, hn::Set(di, 7))), normal, subnormal);
 }
 
-// ---- Groups --------------------------------------------------------------------------------------------------------
-
-// What codes are made from, groups in lanes: y = x inverse + shift, 0 for a group without codes.
-struct GroupParams {
-  VVirtualInt scale, zero;
-  VVirtual inverse, shift;
-};
-
-// Some groups of a row, and their parameters.
-struct GroupBlock {
-  int64_t count;
-  int64_t first[kGroupsAtOnce], size[kGroupsAtOnce];
-  HWY_ALIGN int32_t scale[kGroupsAtOnce];
-  HWY_ALIGN int32_t zero[kGroupsAtOnce];
-  HWY_ALIGN float inverse[kGroupsAtOnce];
-  HWY_ALIGN float shift[kGroupsAtOnce];
-
-  HWY_INLINE GroupParams Params(int64_t i) const {
-    const DVirtual d;
-    const DVirtualInt di;
-    return {hn::Load(di, scale + i), hn::Load(di, zero + i), hn::Load(d, inverse + i), hn::Load(d, shift + i)};
-  }
-  HWY_INLINE void SetParams(int64_t i, const GroupParams& params) {
-    const DVirtual d;
-    const DVirtualInt di;
-    hn::Store(params.scale, di, scale + i);
-    hn::Store(params.zero, di, zero + i);
-    hn::Store(params.inverse, d, inverse + i);
-    hn::Store(params.shift, d, shift + i);
-  }
-};
+// ---- Parameters of groups -----------------------------------------------------------------------------------------
 
 // step: s before it is rounded and made large enough for z.
 HWY_INLINE GroupParams UniformParams(VVirtual step, VVirtual lo, float zero_unit) {
@@ -94,7 +64,7 @@ HWY_INLINE GroupParams UniformParams(VVirtual step, VVirtual lo, float zero_unit
 HWY_INLINE void FitUniform(const KvQuantizer& quantizer, const uint16_t* x, GroupBlock* block) {
   const DVirtual d;
   GroupRanges ranges;
-  ranges.Of(x, block->first, block->size, block->count);
+  ranges.Of(x, *block);
   const auto clip = hn::Set(d, quantizer.clip), half = hn::Set(d, 0.5f);
   const auto levels = hn::Set(d, static_cast<float>((1 << quantizer.bits) - 1));
   for (int64_t i = 0; i < kGroupsAtOnce; i += kRealLanes) {
@@ -115,12 +85,11 @@ HWY_INLINE void FitUniform(const KvQuantizer& quantizer, const uint16_t* x, Grou
 }
 
 // One round of least squares; false if that changed no group.
-HWY_INLINE bool RefineUniform(const KvQuantizer& quantizer, const uint16_t* x, const uint8_t* codes,
-                              GroupBlock* block) {
+HWY_INLINE bool RefineUniform(const KvQuantizer& quantizer, const uint16_t* x, GroupBlock* block) {
   const DVirtual d;
   const DVirtualInt di;
   GroupCodeSums sums;
-  sums.Of(x, codes, block->first, block->size, block->count);
+  sums.Of(x, UniformCodes(quantizer.bits), *block);
   bool changed = false;
   for (int64_t i = 0; i < kGroupsAtOnce; i += kRealLanes) {
     const auto n = hn::Load(d, sums.n + i), sum_x = hn::Load(d, sums.x + i), sum_q = hn::Load(d, sums.q + i);
@@ -143,7 +112,7 @@ HWY_INLINE void FitLloydMax(const KvQuantizer& quantizer, const uint16_t* x, Gro
   const DVirtual d;
   const DVirtualInt di;
   GroupSquareSums sums;
-  sums.Of(x, block->first, block->size, block->count);
+  sums.Of(x, *block);
   for (int64_t i = 0; i < kGroupsAtOnce; i += kRealLanes) {
     const auto mean = hn::Div(hn::Load(d, sums.xx + i), hn::Load(d, sums.n + i));
     const auto scale = ScaleBits(hn::Mul(hn::Sqrt(mean), hn::Set(d, quantizer.grid.rms_factor)));
@@ -156,40 +125,26 @@ HWY_INLINE void FitLloydMax(const KvQuantizer& quantizer, const uint16_t* x, Gro
   }
 }
 
-// ---- Codes ---------------------------------------------------------------------------------------------------------
+// ---- Codes --------------------------------------------------------------------------------------------------------
 
-template <bool kLloydMax>
-HWY_INLINE void Encode(const KvQuantizer& quantizer, const GroupBlock& block, const uint16_t* HWY_RESTRICT x,
-                       uint8_t* HWY_RESTRICT codes) {
+// to.At(first).Store(i, codes): codes, an integer in each lane, of elements first + i, ...
+template <class Codes, class Output>
+HWY_INLINE void Encode(const Codes& codes, const GroupBlock& block, const uint16_t* HWY_RESTRICT x, const Output& to) {
   const DVirtual d;
-  const hn::RebindToUnsigned<DVirtual> du;
-  const hn::Rebind<uint8_t, DVirtual> d8;
-  const int32_t highest = (1 << quantizer.bits) - 1;
-  const auto most = hn::Set(d, static_cast<float>(highest));
-  // Adding it leaves an integer in the lowest bits, rounded to nearest even.
-  const auto magic = hn::Set(d, 0x1p23f);
   for (int64_t g = 0; g < block.count; ++g) {
     const auto inverse = hn::Set(d, block.inverse[g]), shift = hn::Set(d, block.shift[g]);
-    const int64_t end = block.first[g] + block.size[g];
-    for (int64_t i = block.first[g]; i < end; i += kRealLanes) {
-      const auto y = hn::Add(hn::Mul(LoadHalves(x + i), inverse), shift);
-      auto code = hn::Zero(du);
-      if constexpr (kLloydMax) {
-        for (int32_t t = 0; t < highest; ++t) {
-          const auto below = hn::RebindMask(du, hn::Lt(hn::Set(d, quantizer.grid.thresholds[t]), y));
-          code = hn::Sub(code, hn::VecFromMask(du, below));
-        }
-      } else {
-        code = hn::BitCast(du, hn::Add(hn::Min(hn::Max(y, hn::Zero(d)), most), magic));
-      }
-      hn::StoreU(hn::TruncateTo(d8, code), d8, codes + i);
+    const uint16_t* HWY_RESTRICT from = x + block.first[g];
+    const auto group = to.At(block.first[g]);
+    for (int64_t i = 0; i < block.size[g]; i += kRealLanes) {
+      group.Store(i, codes.Of(hn::Add(hn::Mul(LoadHalves(from + i), inverse), shift)));
     }
   }
 }
 
 // A row in the order of its groups. Group g's scale and zero go to scales[kKvTile g] and zeros[kKvTile g].
-HWY_INLINE void QuantizeInOrder(const KvQuantizer& quantizer, const uint16_t* HWY_RESTRICT x,
-                                uint8_t* HWY_RESTRICT codes, uint8_t* scales, int8_t* zeros) {
+template <class Output>
+HWY_INLINE void QuantizeRow(const KvQuantizer& quantizer, const uint16_t* HWY_RESTRICT x, const Output& to,
+                            uint8_t* scales, int8_t* zeros) {
   int64_t place = 0, end_of_run = quantizer.run;
   while (place < quantizer.channels) {
     GroupBlock block;
@@ -201,29 +156,18 @@ HWY_INLINE void QuantizeInOrder(const KvQuantizer& quantizer, const uint16_t* HW
     }
     if (quantizer.grid_kind == SYL_KV_LLOYD_MAX) {
       FitLloydMax(quantizer, x, &block);
-      Encode<true>(quantizer, block, x, codes);
+      Encode(LloydMaxCodes(quantizer.grid, quantizer.bits), block, x, to);
     } else {
       FitUniform(quantizer, x, &block);
-      Encode<false>(quantizer, block, x, codes);
-      for (int32_t i = 0; i < quantizer.refine && RefineUniform(quantizer, x, codes, &block); ++i) {
-        Encode<false>(quantizer, block, x, codes);
+      for (int32_t i = 0; i < quantizer.refine && RefineUniform(quantizer, x, &block); ++i) {
       }
+      Encode(UniformCodes(quantizer.bits), block, x, to);
     }
     for (int64_t g = 0; g < block.count; ++g, scales += kKvTile, zeros += kKvTile) {
       *scales = static_cast<uint8_t>(block.scale[g]);
       *zeros = static_cast<int8_t>(block.zero[g]);
     }
   }
-}
-
-// Codes of a row of channels; sorted and sorted_codes: memory for a row each, where groups are sorted.
-HWY_INLINE void QuantizeRow(const KvQuantizer& quantizer, const uint16_t* HWY_RESTRICT x, uint16_t* sorted,
-                            uint8_t* sorted_codes, uint8_t* HWY_RESTRICT codes, uint8_t* scales, int8_t* zeros) {
-  if (quantizer.order.empty()) return QuantizeInOrder(quantizer, x, codes, scales, zeros);
-  const uint16_t* order = quantizer.order.data();
-  for (int64_t i = 0; i < quantizer.channels; ++i) sorted[i] = x[order[i]];
-  QuantizeInOrder(quantizer, sorted, sorted_codes, scales, zeros);
-  for (int64_t i = 0; i < quantizer.channels; ++i) codes[order[i]] = sorted_codes[i];
 }
 
 }  // namespace HWY_NAMESPACE

@@ -89,9 +89,22 @@ struct Setting {
     MakeHard(&keys_and_values.v);
   }
 
+  // What layer 1 should have of a token.
+  const ReferenceToken& Want(int32_t what, int64_t token) const {
+    if (want_[what].empty()) {
+      const KvReference reference(*plan->plan);
+      const Rows& rows = what == SYL_KV_KEYS ? keys_and_values.k : keys_and_values.v;
+      for (int64_t t = 0; t < rows.rows; ++t) want_[what].push_back(reference.Token(1, what, rows.At(t)));
+    }
+    return want_[what][token];
+  }
+
   KvModel model;
   KvTokens keys_and_values;
   KvPlanPtr plan{nullptr, &syl_kv_plan_free};
+
+ private:
+  mutable std::vector<ReferenceToken> want_[2];
 };
 
 // Sinks of a text: of its `told` tokens, those that append is told of.
@@ -111,8 +124,8 @@ void ExpectBytes(const Setting& setting, const syl_kv_sequence& sequence, const 
   std::vector<ReferenceToken> keys, values;
   std::vector<int64_t> sinks;
   for (int64_t t = 0; t < tokens; ++t) {
-    keys.push_back(reference.Token(layer, SYL_KV_KEYS, setting.keys_and_values.k.At(t)));
-    values.push_back(reference.Token(layer, SYL_KV_VALUES, setting.keys_and_values.v.At(t)));
+    keys.push_back(setting.Want(SYL_KV_KEYS, t));
+    values.push_back(setting.Want(SYL_KV_VALUES, t));
     if (t < plan.options.first_tokens || mask[t] != 0) sinks.push_back(t);
   }
   ASSERT_EQ(halves.sink_tokens, sinks);
@@ -146,7 +159,6 @@ void ExpectBytes(const Setting& setting, const syl_kv_sequence& sequence, const 
       const size_t at = (c / d * sequence.ring_tiles + tile) * d * 16;
       const uint16_t key = halves.ring_keys[at + c % d * 16 + t % 16];
       const uint16_t value = halves.ring_values[at + t % 16 * d + c % d];
-      const ReferenceToken token = reference.Token(layer, SYL_KV_KEYS, setting.keys_and_values.k.At(t));
       ASSERT_EQ(key, keys[t].halves[c]) << "token " << t << " channel " << c;
       ASSERT_EQ(value, values[t].halves[c]) << "token " << t << " channel " << c;
     }
@@ -261,8 +273,7 @@ TEST(KvAppend, BeforeAndAfterRope) {
   }
 }
 
-// ---- How a text is cut
-// -----------------------------------------------------------------------------------------------
+// ---- How a text is cut --------------------------------------------------------------------------------------------
 
 std::vector<Case> CutCases() {
   Case packed;
@@ -349,8 +360,7 @@ TEST(KvAppend, BatchesAreSequencesByThemselves) {
   }
 }
 
-// ---- Refusals
-// --------------------------------------------------------------------------------------------------------
+// ---- Refusals -----------------------------------------------------------------------------------------------------
 
 // Everything of a sequence that append may write.
 std::vector<uint8_t> Everything(const syl_kv_sequence& sequence) {

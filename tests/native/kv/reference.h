@@ -228,8 +228,9 @@ class KvReference {
   ReferenceToken Quantized(int32_t layer, int32_t what, const std::vector<float>& x) const {
     const KvSide& side = Side(layer, what);
     const syl_kv_options& o = plan_.options;
-    const ReferenceQuantizer quantizer(o, plan_.Grid(side.bits), side.bits,
-                                       what == SYL_KV_KEYS ? o.clip_keys : o.clip_values);
+    float clip = what == SYL_KV_KEYS ? o.clip_keys : o.clip_values;
+    if (side.bits != (what == SYL_KV_KEYS ? o.bits_keys : o.bits_values)) clip = 1;
+    const ReferenceQuantizer quantizer(o, plan_.Grid(side.bits), side.bits, clip);
     ReferenceToken token;
     token.codes.resize(x.size());
     for (const float v : x) token.halves.push_back(sylvester::F16FromFloat(v));
