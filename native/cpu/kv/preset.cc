@@ -56,9 +56,12 @@ syl_kv_options Best(int32_t bits) {
   o.rotate_keys = o.rotate_values = SYL_KV_ROTATE_HEAD;
   o.center = SYL_KV_CENTER_KEYS;
   o.clip_mode = SYL_KV_CLIP_MIDPOINT;
-  o.group_keys = o.group_values = 32;
-  if (bits == 0 || bits == 2) o.clip_keys = o.clip_values = 0.8f;
+  // Of two bits, shorter groups are worth more than what they cost.
+  const bool two = bits == 0 || bits == 2;
+  o.group_keys = o.group_values = two ? 32 : 64;
+  if (two) o.clip_keys = o.clip_values = 0.8f;
   o.first_tokens = 4;
+  o.max_sinks = 20;
   o.window = 32;
   return o;
 }

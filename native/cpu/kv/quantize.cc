@@ -14,7 +14,7 @@ KvQuantizer MakeKvQuantizer(const KvPlan& plan, int32_t layer, int32_t what) {
   quantizer.grid_kind = options.grid;
   quantizer.clip_mode = options.clip_mode;
   quantizer.refine = options.grid == SYL_KV_UNIFORM ? options.refine : 0;
-  quantizer.clip = keys ? options.clip_keys : options.clip_values;
+  quantizer.clip = plan.Clip(what, quantizer.bits);
   quantizer.grid = plan.Grid(quantizer.bits);
   quantizer.channels = plan.Channels();
   quantizer.run = plan.geometry.head_dim;

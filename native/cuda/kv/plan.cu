@@ -107,7 +107,7 @@ KvSideJob SideJob(const syl_cuda_kv_plan& plan, int32_t layer, int which) {
   job.quantizer.lloyd_max = o.grid == SYL_KV_LLOYD_MAX;
   job.quantizer.clip_midpoint = o.clip_mode == SYL_KV_CLIP_MIDPOINT;
   job.quantizer.refine = o.refine;
-  job.quantizer.clip = keys ? o.clip_keys : o.clip_values;
+  job.quantizer.clip = plan.plan.Clip(which, side.bits);
   job.rotation = plan.rotation[which];
   job.center = plan.centers[which] == nullptr ? nullptr : plan.centers[which] + layer * plan.plan.Channels();
   job.group = keys ? o.group_keys : o.group_values;

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "native/cpu/kv/quantize.h"
 #include "tests/native/kv/model.h"
 #include "tests/native/testing.h"
 
@@ -362,6 +363,28 @@ TEST(KvPlan, BytesOfLlama3) {
   }
 }
 
+TEST(KvPlan, OnlyTheBitsOfTheOptionsAreClipped) {
+  const KvModel model;
+  Options options = PlainOptions();
+  options.bits_keys = 2;
+  options.bits_values = 3;
+  options.clip_keys = 0.8f;
+  options.clip_values = 0.9f;
+  const auto clip = [&](int32_t layer, int32_t what) {
+    return sylvester::MakeKvQuantizer(*NewKvPlan(model.geometry, options)->plan, layer, what).clip;
+  };
+  for (const int32_t layer : {0, 1}) {
+    EXPECT_EQ(clip(layer, SYL_KV_KEYS), 0.8f);
+    EXPECT_EQ(clip(layer, SYL_KV_VALUES), 0.9f);
+  }
+  const uint8_t layer_bits[4] = {3, 3, 2, 2};
+  options.layer_bits = layer_bits;
+  EXPECT_EQ(clip(0, SYL_KV_KEYS), 1);
+  EXPECT_EQ(clip(0, SYL_KV_VALUES), 0.9f);
+  EXPECT_EQ(clip(1, SYL_KV_KEYS), 0.8f);
+  EXPECT_EQ(clip(1, SYL_KV_VALUES), 1);
+}
+
 TEST(KvPlan, PackedTiles) {
   const KvModel model;
   Options options = PlainOptions();
@@ -443,6 +466,10 @@ TEST(KvPreset, AreWhatTheyAreNamedFor) {
   EXPECT_EQ(Preset("rotatekv", 4).clip_values, 1);
   EXPECT_EQ(Preset("quarot").clip_keys, 0.95f);
   EXPECT_EQ(Preset("turbo").grid, SYL_KV_LLOYD_MAX);
+  EXPECT_EQ(Preset("best").group_keys, 32);
+  EXPECT_EQ(Preset("best").clip_values, 0.8f);
+  EXPECT_EQ(Preset("best", 3).group_values, 64);
+  EXPECT_EQ(Preset("best", 4).clip_keys, 1);
   EXPECT_EQ(Preset("q8").bits_keys, 8);
   EXPECT_EQ(Preset("q4").bits_values, 4);
   for (const char* name : {"rotatekv", "quarot", "turbo", "best"}) {

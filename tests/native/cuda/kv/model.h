@@ -29,6 +29,7 @@ struct KvCase {
   int32_t bits_keys = 2, bits_values = 2, group_keys = 64, group_values = 64;
   int32_t rotate = SYL_KV_ROTATE_HEAD, center = 3, grid = SYL_KV_UNIFORM, clip_mode = SYL_KV_CLIP_MIDPOINT;
   int32_t integer_zero = 0, refine = 0;
+  std::vector<uint8_t> layer_bits;  // empty: bits_keys and bits_values in both layers
   float clip = 0.8f;
   int32_t first_tokens = 2, max_sinks = 3, window = 32;
   float soft_cap = 0;
@@ -65,6 +66,7 @@ struct KvModelPlan {
     o.first_tokens = c.first_tokens;
     o.max_sinks = c.max_sinks;
     o.window = c.window;
+    if (!c.layer_bits.empty()) o.layer_bits = c.layer_bits.data();
     syl_kv_calibration* calibration = nullptr;
     if (c.center != 0) {
       EXPECT_EQ(syl_kv_calibration_new(&geometry, &calibration), SYL_OK) << syl_last_error();
@@ -167,7 +169,8 @@ class KvModel {
       }
       return group;
     }
-    const float clip = side == SYL_KV_KEYS ? o.clip_keys : o.clip_values;
+    const bool clipped = bits == (side == SYL_KV_KEYS ? o.bits_keys : o.bits_values);
+    const float clip = !clipped ? 1 : side == SYL_KV_KEYS ? o.clip_keys : o.clip_values;
     const float m = static_cast<float>((1 << bits) - 1), u = grid.zero_unit;
     float lo = *std::min_element(x, x + n), hi = *std::max_element(x, x + n);
     if (o.clip_mode == SYL_KV_CLIP_RANGE) {
