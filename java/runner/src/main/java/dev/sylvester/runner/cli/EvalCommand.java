@@ -8,7 +8,12 @@ import picocli.CommandLine.Spec;
 @Command(
     name = "eval",
     description = "Measure how good a model is.",
-    subcommands = {EvalGsmMiniCommand.class, EvalGsm8kCommand.class, EvalKvCommand.class},
+    subcommands = {
+      EvalGsmMiniCommand.class,
+      EvalGsm8kCommand.class,
+      EvalKvCommand.class,
+      EvalPasskeyCommand.class
+    },
     synopsisSubcommandLabel = "WHAT",
     footer = {"", "Example:", "  sylvester eval gsm-mini --limit 100"})
 final class EvalCommand implements Runnable {

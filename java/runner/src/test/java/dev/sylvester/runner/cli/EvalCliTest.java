@@ -39,4 +39,22 @@ class EvalCliTest {
     arguments[arguments.length - 1] = "2";
     Cli.assertFails(run(arguments), "shot count is 2, must be 1..1");
   }
+
+  @Test
+  void asksForNumbers() {
+    String[] arguments = {
+      "eval", "passkey", "--lengths", "300,400", "--depths", "0,1", "--trials", "1", "--json"
+    };
+    JsonNode cells = run(arguments).json().get("cells");
+    assertThat(cells.findValuesAsText("length")).containsExactly("300", "300", "400", "400");
+    assertThat(cells.findValuesAsText("depth")).containsExactly("0.0", "1.0", "0.0", "1.0");
+    for (JsonNode cell : cells) {
+      assertThat(cell.get("found").intValue()).isBetween(0, 1);
+    }
+    assertThat(run("eval", "passkey", "--lengths", "300", "--depths", "0.5").out())
+        .matches(" +length +0.50\n +300 +[0-5]/5\n");
+    Cli.assertFails(run("eval", "passkey", "--lengths", "20"), "length is 20");
+    Cli.assertFails(run("eval", "passkey", "--lengths", "300", "--depths", "2"), "must be 0..1");
+    Cli.assertFails(run("eval", "passkey", "--trials", "0"), "trials is 0");
+  }
 }

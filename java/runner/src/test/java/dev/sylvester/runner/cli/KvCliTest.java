@@ -166,4 +166,26 @@ class KvCliTest {
         .containsPattern("q4 +[0-9.]+ +[0-9.]+ +4.50 +4.50 +720 +[0-9.]+\n");
     assertFails(run("eval", "kv", "-f", text.toString(), "--presets", "q4-x"), "NAME-BITS");
   }
+
+  @Test
+  void bitsAreChosenForTheModel() {
+    Run run = run("generate", "-p", QUESTION, "--json", "--kv", "auto");
+    assertThat(run.err()).matches("auto: .*; mean divergence from f16 0.0[0-9]+, at most 0.03\n");
+    assertThat(run.out()).contains("#### 64", "\"preset\":\"auto\"");
+  }
+
+  @Test
+  void plansComeWithTheModel() {
+    for (String kind : List.of("best", "rotatekv")) {
+      for (String bits : List.of("2", "3", "4")) {
+        JsonNode json =
+            run("generate", "-p", QUESTION, "--json", "--kv", kind, "--kv-bits", bits).json();
+        JsonNode kv = json.get("kv");
+        assertThat(kv.get("preset").textValue()).isEqualTo(kind);
+        assertThat(kv.get("effective_bits_v").doubleValue() - Integer.parseInt(bits))
+            .isBetween(0.1, 0.5);
+        assertThat(kv.get("sink_tokens").intValue()).isPositive();
+      }
+    }
+  }
 }
