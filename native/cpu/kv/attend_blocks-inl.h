@@ -24,9 +24,28 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 using Half = hwy::float16_t;
 
-// Tiles in front of the one at work that are fetched: the integer products are too short for the processor to look
-// further by itself.
-constexpr int64_t kTilesAhead = 3;
+constexpr int kMaxSinks = 128;  // first_tokens + max_sinks
+
+// Tiles in front of the one at work whose keys are fetched; values are fetched while the keys of their block are
+// scored. The integer products are too short for the processor to look ahead by itself.
+constexpr int64_t kTilesAhead = 4;
+
+HWY_INLINE void FetchBytes(const uint8_t* p, int64_t bytes) {
+  for (int64_t i = 0; i < bytes; i += 64) Fetch(p + i);
+}
+
+// The packed tiles of a block and those that follow it.
+struct TileBytes {
+  const uint8_t* tiles[kBlockTiles + kTilesAhead];
+
+  TileBytes(const KvCall& call, int64_t block) {
+    const auto end = static_cast<int64_t>(call.sequence->tiles.size());
+    for (int64_t t = 0; t < kBlockTiles + kTilesAhead; ++t) {
+      const int64_t tile = block * kBlockTiles + t;
+      tiles[t] = tile < end ? call.sequence->Tile(call.layer, tile) : nullptr;
+    }
+  }
+};
 
 HWY_INLINE Range Intersection(Range a, Range b) { return {std::max(a.begin, b.begin), std::min(a.end, b.end)}; }
 
@@ -34,11 +53,11 @@ HWY_INLINE Range Intersection(Range a, Range b) { return {std::max(a.begin, b.be
 struct BlockPairs {
   const KvCall& call;
   int64_t head, first_pair, block;
+  const TileBytes& bytes;
   const Range* visible;  // [pairs] tokens
   float* scores;         // [pairs][kBlockTokens]
 
   int64_t FirstTile() const { return block * kBlockTiles; }
-  const uint8_t* Tile(int64_t tile) const { return call.sequence->Tile(call.layer, FirstTile() + tile); }
   Range Tiles(int pair) const { return {visible[pair].begin / kKvTile, CeilDiv(visible[pair].end, kKvTile)}; }
   int64_t Packed(int pair) const {
     return std::max<int64_t>(0, std::min(call.PackedTiles(first_pair + pair) - FirstTile(), kBlockTiles));
@@ -90,13 +109,19 @@ HWY_NOINLINE void ScorePackedTiles(const BlockPairs& block, int pair, Range tile
   }
   const IntegerQueries q{integers, bytes, factors, group_sums, head_dim, call.Plan().options.group_keys, groups};
   const int64_t codes = side.codes + block.head * side.head_bytes;
+  const int64_t params = block.head * groups * kKvTile, params_bytes = groups * kKvTile;
+  const KvSide& values = call.Layer().values;
+  const int64_t value_params = values.groups / call.view.shape.kv_heads * kKvTile;
   for (int64_t t = tiles.begin; t < tiles.end; ++t) {
-    if (t + kTilesAhead < tiles.end) {
-      const uint8_t* ahead = block.Tile(t + kTilesAhead) + codes;
-      for (int64_t i = 0; i < side.head_bytes; i += 64) Fetch(ahead + i);
+    const uint8_t* tile = block.bytes.tiles[t];
+    if (const uint8_t* ahead = block.bytes.tiles[t + kTilesAhead]) {
+      FetchBytes(ahead + codes, side.head_bytes);
+      FetchBytes(ahead + side.scales + params, params_bytes);
+      FetchBytes(ahead + side.zeros + params, params_bytes);
     }
-    const uint8_t* tile = block.Tile(t);
-    const int64_t params = block.head * groups * kKvTile;
+    FetchBytes(tile + values.codes + block.head * values.head_bytes, values.head_bytes);
+    FetchBytes(tile + values.scales + block.head * value_params, value_params);
+    FetchBytes(tile + values.zeros + block.head * value_params, value_params);
     ScorePackedTile<kBits, kLevels, kPairs, kVnni>(
         {reinterpret_cast<const uint32_t*>(tile + codes), tile + side.scales + params,
          reinterpret_cast<const int8_t*>(tile + side.zeros) + params},
@@ -107,15 +132,21 @@ HWY_NOINLINE void ScorePackedTiles(const BlockPairs& block, int pair, Range tile
 template <int kPairs, bool kVnni>
 HWY_INLINE void ScorePackedTiles(const BlockPairs& block, int pair, Range tiles) {
   if (tiles.IsEmpty()) return;
-  const bool levels = block.call.Plan().options.grid == SYL_KV_LLOYD_MAX;
-  switch (block.call.Layer().keys.bits + (levels ? 16 : 0)) {
+  if (block.call.Plan().options.grid == SYL_KV_LLOYD_MAX) {
+    for (int p = pair; p < pair + kPairs; ++p) {
+      switch (block.call.Layer().keys.bits) {
+        case 2: ScorePackedTiles<2, true, 1, kVnni>(block, p, tiles); break;
+        case 3: ScorePackedTiles<3, true, 1, kVnni>(block, p, tiles); break;
+        default: ScorePackedTiles<4, true, 1, kVnni>(block, p, tiles); break;
+      }
+    }
+    return;
+  }
+  switch (block.call.Layer().keys.bits) {
     case 2: return ScorePackedTiles<2, false, kPairs, kVnni>(block, pair, tiles);
     case 3: return ScorePackedTiles<3, false, kPairs, kVnni>(block, pair, tiles);
     case 4: return ScorePackedTiles<4, false, kPairs, kVnni>(block, pair, tiles);
-    case 8: return ScorePackedTiles<8, false, kPairs, kVnni>(block, pair, tiles);
-    case 18: return ScorePackedTiles<2, true, kPairs, kVnni>(block, pair, tiles);
-    case 19: return ScorePackedTiles<3, true, kPairs, kVnni>(block, pair, tiles);
-    default: return ScorePackedTiles<4, true, kPairs, kVnni>(block, pair, tiles);
+    default: return ScorePackedTiles<8, false, kPairs, kVnni>(block, pair, tiles);
   }
 }
 
@@ -162,45 +193,58 @@ HWY_INLINE void ScoreBlock(const BlockPairs& block, const float* q) {
 // ---- Values --------------------------------------------------------------------------------------------------------
 
 template <int kBits, bool kLevels, int kPairs, bool kVnni>
-HWY_NOINLINE void SumPackedValues(const BlockPairs& block, Range tiles, const Results& results) {
+HWY_NOINLINE void SumPackedValues(const BlockPairs& block, int pair, Range tiles, const Results& results) {
   const KvCall& call = block.call;
   const KvSide& side = call.Layer().values;
   const int64_t head_dim = block.HeadDim(), groups = side.groups / call.view.shape.kv_heads;
   const int64_t group = call.Plan().options.group_values;
   const VCode levels = LevelTable(call.value_grid);
   const uint32_t* words[kBlockTiles];
-  const uint8_t* scales[kBlockTiles];
-  const int8_t* zeros[kBlockTiles];
+  for (int64_t t = tiles.begin; t < tiles.end; ++t) {
+    words[t] = reinterpret_cast<const uint32_t*>(block.bytes.tiles[t] + side.codes + block.head * side.head_bytes);
+  }
   const PackedValues values{words, head_dim, call.value_grid.zero_unit};
+  Range own[kPairs];  // tokens
+  float p_max[kPairs];
+  for (int p = 0; p < kPairs; ++p) {
+    own[p] = Intersection(block.visible[pair + p], {0, block.Packed(pair + p) * kKvTile});
+    p_max[p] = MaxOfTokens(block.scores + (pair + p) * kBlockTokens, own[p]);
+  }
+  GroupParams params;
+  IntegerWeights weights[kPairs];
   for (int64_t g = 0; g < groups; ++g) {
-    for (int64_t t = tiles.begin; t < tiles.end; ++t) {
-      const uint8_t* tile = block.Tile(t);
-      const int64_t params = (block.head * groups + g) * kKvTile;
-      words[t] = reinterpret_cast<const uint32_t*>(tile + side.codes + block.head * side.head_bytes);
-      scales[t] = tile + side.scales + params;
-      zeros[t] = reinterpret_cast<const int8_t*>(tile + side.zeros) + params;
-    }
-    IntegerWeights weights[kPairs];
+    const int64_t offset = (block.head * groups + g) * kKvTile;
+    LoadParams(block.bytes.tiles, side.scales + offset, side.zeros + offset, tiles, &params);
+    float scale_max = 0;
     for (int p = 0; p < kPairs; ++p) {
-      RoundWeights<WeightDigits(kBits)>(block.scores + p * kBlockTokens, block.PackedTiles(p), tiles, scales, zeros,
-                                        weights + p);
+      // Of the tokens that this pair sees, whatever the others do; mostly they see the same.
+      const bool same = p > 0 && own[p].begin == own[p - 1].begin && own[p].end == own[p - 1].end;
+      if (!same) scale_max = MaxOfTokens(params.scales, own[p]);
+      RoundWeights<WeightDigits(kBits), kVnni>(block.scores + (pair + p) * kBlockTokens, p_max[p] * scale_max,
+                                               block.PackedTiles(pair + p), params, weights + p);
     }
     SumGroup<kBits, kLevels, kPairs, kVnni>(values, levels, tiles, g * group, std::min((g + 1) * group, head_dim),
-                                            weights, results.data, results.stride);
+                                            weights, results.Sum(pair), results.stride);
   }
 }
 
 template <int kPairs, bool kVnni>
 HWY_INLINE void SumPackedValues(const BlockPairs& block, Range tiles, const Results& results) {
-  const bool levels = block.call.Plan().options.grid == SYL_KV_LLOYD_MAX;
-  switch (block.call.Layer().values.bits + (levels ? 16 : 0)) {
-    case 2: return SumPackedValues<2, false, kPairs, kVnni>(block, tiles, results);
-    case 3: return SumPackedValues<3, false, kPairs, kVnni>(block, tiles, results);
-    case 4: return SumPackedValues<4, false, kPairs, kVnni>(block, tiles, results);
-    case 8: return SumPackedValues<8, false, kPairs, kVnni>(block, tiles, results);
-    case 18: return SumPackedValues<2, true, kPairs, kVnni>(block, tiles, results);
-    case 19: return SumPackedValues<3, true, kPairs, kVnni>(block, tiles, results);
-    default: return SumPackedValues<4, true, kPairs, kVnni>(block, tiles, results);
+  if (block.call.Plan().options.grid == SYL_KV_LLOYD_MAX) {
+    for (int p = 0; p < kPairs; ++p) {
+      switch (block.call.Layer().values.bits) {
+        case 2: SumPackedValues<2, true, 1, kVnni>(block, p, tiles, results); break;
+        case 3: SumPackedValues<3, true, 1, kVnni>(block, p, tiles, results); break;
+        default: SumPackedValues<4, true, 1, kVnni>(block, p, tiles, results); break;
+      }
+    }
+    return;
+  }
+  switch (block.call.Layer().values.bits) {
+    case 2: return SumPackedValues<2, false, kPairs, kVnni>(block, 0, tiles, results);
+    case 3: return SumPackedValues<3, false, kPairs, kVnni>(block, 0, tiles, results);
+    case 4: return SumPackedValues<4, false, kPairs, kVnni>(block, 0, tiles, results);
+    default: return SumPackedValues<8, false, kPairs, kVnni>(block, 0, tiles, results);
   }
 }
 
@@ -212,19 +256,27 @@ HWY_NOINLINE void SumBlock(const BlockPairs& block, const Results& results) {
     *results.PartialOf(p, head_dim) =
         Softmax(block.visible[p], block.call.view.shape.soft_cap, block.scores + p * kBlockTokens);
   }
+  // Sinks leave the weights of packed tokens, or these would be rounded by the steps of theirs.
+  const std::vector<int64_t>& sinks = block.call.Halves().sink_tokens;
+  float sink_weights[kPairs][kMaxSinks];
+  for (size_t i = 0; i < sinks.size(); ++i) {
+    const int64_t token = sinks[i] - block.block * kBlockTokens;
+    for (int p = 0; p < kPairs; ++p) {
+      sink_weights[p][i] = 0;
+      if (block.UsesSink(p, token)) std::swap(sink_weights[p][i], block.scores[p * kBlockTokens + token]);
+    }
+  }
   const Range packed{block.Tiles(0).begin, std::min(block.Tiles(kPairs - 1).end, block.Packed(kPairs - 1))};
   if (packed.IsEmpty()) {
     for (int p = 0; p < kPairs; ++p) std::memset(results.Sum(p), 0, static_cast<size_t>(head_dim) * sizeof(float));
   } else {
     SumPackedValues<kPairs, kVnni>(block, packed, results);
   }
-  const std::vector<int64_t>& sinks = block.call.Halves().sink_tokens;
   for (size_t i = 0; i < sinks.size(); ++i) {
-    const int64_t token = sinks[i] - block.block * kBlockTokens;
     for (int p = 0; p < kPairs; ++p) {
-      if (!block.UsesSink(p, token)) continue;
-      AddValues<1>(block.SinkValue(static_cast<int64_t>(i)), {0, 1}, head_dim, block.scores + p * kBlockTokens + token,
-                   results.Sum(p), results.stride);
+      if (!block.UsesSink(p, sinks[i] - block.block * kBlockTokens)) continue;
+      AddValues<1>(block.SinkValue(static_cast<int64_t>(i)), {0, 1}, head_dim, &sink_weights[p][i], results.Sum(p),
+                   results.stride);
     }
   }
   for (int p = 0; p < kPairs; ++p) {
@@ -331,7 +383,7 @@ HWY_INLINE void ScoreDecodedTile(const KvCall& call, int64_t head, Range pairs, 
 }
 
 // Scores of a unit's heads with a block: [head][pair][kBlockTokens].
-HWY_NOINLINE void ScoreUnitPreRope(const KvCall& call, Range heads, Range pairs, int64_t block,
+HWY_NOINLINE void ScoreUnitPreRope(const KvCall& call, Range heads, Range pairs, int64_t block, const TileBytes& bytes,
                                    const KvScratch& scratch) {
   const syl_kv_geometry& geometry = call.Plan().geometry;
   const int64_t head_dim = geometry.head_dim, count = heads.end - heads.begin;
@@ -347,7 +399,7 @@ HWY_NOINLINE void ScoreUnitPreRope(const KvCall& call, Range heads, Range pairs,
       const Range some = packed ? Range{split, pairs.end} : Range{pairs.begin, split};
       if (some.IsEmpty()) continue;
       if (packed) {
-        DecodeUnit(call, tile, heads, scratch);
+        DecodeUnit(call, bytes.tiles[tile - block * kBlockTiles], heads, scratch);
       } else {
         LoadUnit(call, tile, heads, scratch.keys);
       }
@@ -369,7 +421,7 @@ HWY_NOINLINE void ScoreUnitPreRope(const KvCall& call, Range heads, Range pairs,
     for (int64_t h = 0; h < count; ++h) {
       HWY_ALIGN float key[kMaxHeadDim];
       HWY_ALIGN float q[kMaxHeadDim];
-      const BlockPairs at{call, heads.begin + h, 0, block, nullptr, nullptr};
+      const BlockPairs at{call, heads.begin + h, 0, block, bytes, nullptr, nullptr};
       const Half* halves = at.SinkKey(static_cast<int64_t>(i));
       for (int64_t c = 0; c < head_dim; c += kRealLanes) {
         hn::Store(LoadFloats(DVirtual(), halves + c), DVirtual(), key + c);
@@ -401,14 +453,20 @@ HWY_INLINE void AttendUnit(const KvCall& call, int64_t unit, Range pairs, int64_
   const int64_t unit_heads = UnitHeads(call.Plan()), head_dim = call.view.shape.head_dim;
   const Range heads{unit * unit_heads, (unit + 1) * unit_heads};
   const bool pre_rope = call.Plan().PreRope();
-  if (pre_rope) ScoreUnitPreRope(call, heads, pairs, block, scratch);
+  const TileBytes bytes(call, block);
+  if (pre_rope) ScoreUnitPreRope(call, heads, pairs, block, bytes, scratch);
   for (int64_t head = heads.begin; head < heads.end; ++head) {
     float* scores = scratch.scores + (head - heads.begin) * kTilePairs * kBlockTokens;
     for (int64_t begin = pairs.begin; begin < pairs.end; begin += kRegisterPairs) {
       const Seeing seeing(call, {begin, std::min(begin + kRegisterPairs, pairs.end)}, block);
       if (seeing.pairs.IsEmpty()) continue;
-      const BlockPairs some{call,  head,           seeing.pairs.begin,
-                            block, seeing.visible, scores + (seeing.pairs.begin - pairs.begin) * kBlockTokens};
+      const BlockPairs some{call,
+                            head,
+                            seeing.pairs.begin,
+                            block,
+                            bytes,
+                            seeing.visible,
+                            scores + (seeing.pairs.begin - pairs.begin) * kBlockTokens};
       if (!pre_rope) {
         HWY_ALIGN float q[kMaxHeadDim * kRegisterPairs];
         // Only the window meets them.

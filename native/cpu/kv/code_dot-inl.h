@@ -25,8 +25,33 @@ using VWord = hn::Vec<DWord>;
 using VSum = hn::Vec<DSum>;
 using VCode = hn::Vec<DCode>;
 
-// sum + the products of each lane's four codes and the four integers at b. Every pair of neighbouring products must fit
-// into 16 bits: code |b| <= 16383.
+// sum + the products of each lane's four codes and four integers. Every pair of neighbouring products must fit into 16
+// bits: code |b| <= 16383.
+template <bool kVnni>
+HWY_INLINE VSum AddCodeDot(VSum sum, VCode codes, VSum b) {
+#if HWY_TARGET == HWY_AVX3
+  if constexpr (kVnni) {
+    asm("vpdpbusd %2, %1, %0" : "+v"(sum.raw) : "v"(codes.raw), "v"(b.raw));
+    return sum;
+  }
+  const __m512i pairs = _mm512_maddubs_epi16(codes.raw, b.raw);
+  return hn::Add(sum, VSum{_mm512_madd_epi16(pairs, _mm512_set1_epi16(1))});
+#elif HWY_TARGET == HWY_AVX2
+  const __m256i pairs = _mm256_maddubs_epi16(codes.raw, b.raw);
+  return hn::Add(sum, VSum{_mm256_madd_epi16(pairs, _mm256_set1_epi16(1))});
+#elif HWY_TARGET == HWY_SSE4
+  const __m128i pairs = _mm_maddubs_epi16(codes.raw, b.raw);
+  return hn::Add(sum, VSum{_mm_madd_epi16(pairs, _mm_set1_epi16(1))});
+#elif HWY_TARGET == HWY_NEON
+  const int8x16_t factors = vreinterpretq_s8_s32(b.raw);
+  const int16x8_t low =
+      vmulq_s16(vreinterpretq_s16_u16(vmovl_u8(vget_low_u8(codes.raw))), vmovl_s8(vget_low_s8(factors)));
+  const int16x8_t high = vmulq_s16(vreinterpretq_s16_u16(vmovl_high_u8(codes.raw)), vmovl_high_s8(factors));
+  return hn::Add(sum, VSum{vpaddq_s32(vpaddlq_s16(low), vpaddlq_s16(high))});
+#endif
+}
+
+// The same with the four integers at b in every lane.
 template <bool kVnni>
 HWY_INLINE VSum AddCodeDot(VSum sum, VCode codes, const int8_t* b) {
 #if HWY_TARGET == HWY_AVX3
@@ -38,23 +63,7 @@ HWY_INLINE VSum AddCodeDot(VSum sum, VCode codes, const int8_t* b) {
 #endif
   int32_t four;
   std::memcpy(&four, b, sizeof(four));
-  const VSum factor = hn::Set(DSum(), four);
-#if HWY_TARGET == HWY_AVX3
-  const __m512i pairs = _mm512_maddubs_epi16(codes.raw, factor.raw);
-  return hn::Add(sum, VSum{_mm512_madd_epi16(pairs, _mm512_set1_epi16(1))});
-#elif HWY_TARGET == HWY_AVX2
-  const __m256i pairs = _mm256_maddubs_epi16(codes.raw, factor.raw);
-  return hn::Add(sum, VSum{_mm256_madd_epi16(pairs, _mm256_set1_epi16(1))});
-#elif HWY_TARGET == HWY_SSE4
-  const __m128i pairs = _mm_maddubs_epi16(codes.raw, factor.raw);
-  return hn::Add(sum, VSum{_mm_madd_epi16(pairs, _mm_set1_epi16(1))});
-#elif HWY_TARGET == HWY_NEON
-  const int8x16_t factors = vreinterpretq_s8_s32(factor.raw);
-  const int16x8_t low =
-      vmulq_s16(vreinterpretq_s16_u16(vmovl_u8(vget_low_u8(codes.raw))), vmovl_s8(vget_low_s8(factors)));
-  const int16x8_t high = vmulq_s16(vreinterpretq_s16_u16(vmovl_high_u8(codes.raw)), vmovl_high_s8(factors));
-  return hn::Add(sum, VSum{vpaddq_s32(vpaddlq_s16(low), vpaddlq_s16(high))});
-#endif
+  return AddCodeDot<false>(sum, codes, hn::Set(DSum(), four));
 }
 
 // Codes that a word has in each of its planes' bytes, one after the other; channels or tokens of a word.

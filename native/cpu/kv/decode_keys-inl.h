@@ -74,13 +74,12 @@ HWY_NOINLINE void DecodePackedTile(const KvCall& call, const uint8_t* tile, Rang
 }
 
 // The unit's keys of a packed tile, rotated back and with their means, before RoPE.
-HWY_INLINE void DecodeUnit(const KvCall& call, int64_t tile, Range heads, const KvScratch& scratch) {
-  const uint8_t* bytes = call.sequence->Tile(call.layer, tile);
+HWY_INLINE void DecodeUnit(const KvCall& call, const uint8_t* tile, Range heads, const KvScratch& scratch) {
   switch (call.Layer().keys.bits) {
-    case 2: DecodePackedTile<2>(call, bytes, heads, scratch.keys); break;
-    case 3: DecodePackedTile<3>(call, bytes, heads, scratch.keys); break;
-    case 4: DecodePackedTile<4>(call, bytes, heads, scratch.keys); break;
-    default: DecodePackedTile<8>(call, bytes, heads, scratch.keys); break;
+    case 2: DecodePackedTile<2>(call, tile, heads, scratch.keys); break;
+    case 3: DecodePackedTile<3>(call, tile, heads, scratch.keys); break;
+    case 4: DecodePackedTile<4>(call, tile, heads, scratch.keys); break;
+    default: DecodePackedTile<8>(call, tile, heads, scratch.keys); break;
   }
   const int64_t head_dim = call.Plan().geometry.head_dim, channels = (heads.end - heads.begin) * head_dim;
   if (const syl_hadamard* unrotate = call.sequence->cache->unrotate_tiles) {

@@ -19,11 +19,49 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 constexpr int64_t kBlockTiles = kBlockTokens / kKvTile;
 
-// Thresholds of rounding, one for each token of a tile: in the order of reversed bits, so that neighbours differ. Small
-// weights, which rounding to nearest would all make 0, keep their sum.
-alignas(64) constexpr float kDither[kKvTile] = {0.03125f, 0.53125f, 0.28125f, 0.78125f, 0.15625f, 0.65625f,
-                                                0.40625f, 0.90625f, 0.09375f, 0.59375f, 0.34375f, 0.84375f,
-                                                0.21875f, 0.71875f, 0.46875f, 0.96875f};
+// What is added before rounding to the nearest, one for each token of a tile: (i + 1/2) / 16 - 1/2 in the order of
+// reversed bits, so that neighbours differ. Small weights, which would all round to 0, keep their sum.
+alignas(64) constexpr float kDither[kKvTile] = {-0.46875f, 0.03125f, -0.21875f, 0.28125f, -0.34375f, 0.15625f,
+                                                -0.09375f, 0.40625f, -0.40625f, 0.09375f, -0.15625f, 0.34375f,
+                                                -0.28125f, 0.21875f, -0.03125f, 0.46875f};
+
+HWY_INLINE void StoreLowBytes(VSum v, int8_t* to) {
+#if HWY_TARGET == HWY_AVX3
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_cvtepi32_epi8(v.raw));
+#else
+  const hn::Rebind<int8_t, DVirtual> d8;
+  hn::StoreU(hn::DemoteTo(d8, v), d8, to);
+#endif
+}
+
+// Scales and zeros of one group of values in the tiles of a block; 0 where there is none.
+struct GroupParams {
+  HWY_ALIGN float scales[kBlockTokens];
+  HWY_ALIGN int8_t zeros[kBlockTokens];
+};
+
+HWY_INLINE void LoadParams(const uint8_t* const* tiles, int64_t scales, int64_t zeros, Range range,
+                           GroupParams* params) {
+  std::memset(params->zeros, 0, sizeof(params->zeros));
+  for (int64_t t = range.begin; t < range.end; ++t) {
+    std::memcpy(params->zeros + t * kKvTile, tiles[t] + zeros, kKvTile);
+    for (int64_t lane = 0; lane < kKvTile; lane += kRealLanes) {
+      hn::Store(LoadScales(tiles[t] + scales + lane), DVirtual(), params->scales + t * kKvTile + lane);
+    }
+  }
+}
+
+// The largest number of some tokens, none of them negative.
+HWY_INLINE float MaxOfTokens(const float* x, Range tokens) {
+  const DVirtual d;
+  VVirtual maxima = hn::Zero(d);
+  float max = 0;
+  int64_t j = tokens.begin;
+  for (; j < tokens.end && j % kRealLanes != 0; ++j) max = std::max(max, x[j]);
+  for (; j + kRealLanes <= tokens.end; j += kRealLanes) maxima = hn::Max(maxima, hn::LoadU(d, x + j));
+  for (; j < tokens.end; ++j) max = std::max(max, x[j]);
+  return std::max(max, hn::GetLane(hn::MaxOfLanes(d, maxima)));
+}
 
 // Integers for p s of one pair and group: p s = factor * integer.
 struct IntegerWeights {
@@ -32,53 +70,42 @@ struct IntegerWeights {
   int32_t zeros;  // the sum of integer * zero
 };
 
-// Weights p of the tiles [mine.begin, mine.end) of a block; those of the other tiles of [all.begin, all.end) are 0.
-// scales and zeros of tile t of the block: tile_scales[t], tile_zeros[t].
-template <int kDigits>
-HWY_INLINE void RoundWeights(const float* p, Range mine, Range all, const uint8_t* const* tile_scales,
-                             const int8_t* const* tile_zeros, IntegerWeights* weights) {
+// The weights p of the tiles of a block; max: that of p times that of the scales in them. Those of other tiles are 0.
+template <int kDigits, bool kVnni>
+HWY_INLINE void RoundWeights(const float* p, float max, Range tiles, const GroupParams& params,
+                             IntegerWeights* weights) {
   const DVirtual d;
-  for (int digit = 0; digit < kDigits; ++digit) {
-    std::memset(weights->digits[digit] + all.begin * kKvTile, 0, static_cast<size_t>((all.end - all.begin) * kKvTile));
-  }
-  HWY_ALIGN float products[kBlockTokens];
-  VVirtual maxima = hn::Zero(d);
-  for (int64_t t = mine.begin; t < mine.end; ++t) {
-    for (int64_t lane = 0; lane < kKvTile; lane += kRealLanes) {
-      const VVirtual product = hn::Mul(hn::LoadU(d, p + t * kKvTile + lane), LoadScales(tile_scales[t] + lane));
-      hn::Store(product, d, products + t * kKvTile + lane);
-      maxima = hn::Max(maxima, product);
-    }
-  }
-  const float max = hn::GetLane(hn::MaxOfLanes(d, maxima));
   constexpr float kMost = static_cast<float>(kWeightMax[kDigits - 1]);
   const float inverse = kMost / max;
+  std::memset(weights->digits, 0, kDigits * kBlockTokens);
+  weights->factor = max / kMost;
+  weights->zeros = 0;
   // Also where the inverse would be infinite: sums that small are 0 beside any others.
   if (!(inverse <= 0x1p126f)) {
     weights->factor = 0;
-    weights->zeros = 0;
     return;
   }
-  weights->factor = max / kMost;
-  const hn::Rebind<int8_t, DVirtual> d8;
-  VSum zeros = hn::Zero(DSum());
-  for (int64_t t = mine.begin; t < mine.end; ++t) {
-    for (int64_t lane = 0; lane < kKvTile; lane += kRealLanes) {
-      const VVirtual dithered =
-          hn::MulAdd(hn::Load(d, products + t * kKvTile + lane), hn::Set(d, inverse), hn::Load(d, kDither + lane));
-      const VSum rounded = hn::Min(hn::ConvertTo(DSum(), dithered), hn::Set(DSum(), kWeightMax[kDigits - 1]));
-      zeros = hn::Add(zeros, hn::Mul(rounded, hn::PromoteTo(DSum(), hn::LoadU(d8, tile_zeros[t] + lane))));
-      int8_t* to = weights->digits[0] + t * kKvTile + lane;
-      if constexpr (kDigits == 1) {
-        hn::StoreU(hn::DemoteTo(d8, rounded), d8, to);
-      } else {
-        hn::StoreU(hn::DemoteTo(d8, hn::ShiftRight<kWeightDigitBits>(rounded)), d8, to);
-        hn::StoreU(hn::DemoteTo(d8, hn::And(rounded, hn::Set(DSum(), (1 << kWeightDigitBits) - 1))), d8,
-                   to + kBlockTokens);
-      }
+  for (int64_t j = tiles.begin * kKvTile; j < tiles.end * kKvTile; j += kRealLanes) {
+    const VVirtual scaled = hn::Mul(hn::LoadU(d, p + j), hn::Set(d, inverse));
+    const VVirtual dither = hn::Load(d, kDither + j % kKvTile);
+    // At most kMost, since the dither is below 1/2.
+    const VSum rounded = hn::NearestInt(hn::MulAdd(scaled, hn::Load(d, params.scales + j), dither));
+    if constexpr (kDigits == 1) {
+      StoreLowBytes(rounded, weights->digits[0] + j);
+    } else {
+      StoreLowBytes(hn::ShiftRight<kWeightDigitBits>(rounded), weights->digits[0] + j);
+      StoreLowBytes(hn::And(rounded, hn::Set(DSum(), (1 << kWeightDigitBits) - 1)), weights->digits[1] + j);
     }
   }
-  weights->zeros = hn::GetLane(hn::SumOfLanes(DSum(), zeros));
+  const hn::Repartition<int8_t, DSum> d8;
+  for (int digit = 0; digit < kDigits; ++digit) {
+    VSum sum = hn::Zero(DSum());
+    for (int64_t j = 0; j < kBlockTokens; j += 4 * kRealLanes) {
+      const VCode codes = hn::BitCast(DCode(), hn::Load(d8, weights->digits[digit] + j));
+      sum = AddCodeDot<kVnni>(sum, codes, hn::BitCast(DSum(), hn::Load(d8, params.zeros + j)));
+    }
+    weights->zeros = (weights->zeros << kWeightDigitBits) + hn::GetLane(hn::SumOfLanes(DSum(), sum));
+  }
 }
 
 // The packed values of one head in the tiles of a block.
@@ -146,17 +173,17 @@ HWY_INLINE void SumChannels(const PackedValues& values, VCode levels, Range tile
 }
 
 // The same for the channels [channel, end) of a group, a multiple of 16.
-template <int kBits, bool kLevels, int kPairs, bool kVnni>
+template <int kBits, bool kLevels, int kPairs, bool kVnni, int kVectors = 8>
 HWY_INLINE void SumGroup(const PackedValues& values, VCode levels, Range tiles, int64_t channel, int64_t end,
                          const IntegerWeights* weights, float* out, int64_t out_step) {
-  // Sums that fit into registers; 16 channels are 1, 2 or 4 vectors.
-  constexpr int kMost = kSumVectors / (kPairs * WeightDigits(kBits));
-  constexpr int kVectors = kMost >= 8 ? 8 : kMost >= 4 ? 4 : kMost >= 2 ? 2 : 1;
-  for (; channel + kVectors * kRealLanes <= end; channel += kVectors * kRealLanes) {
-    SumChannels<kBits, kLevels, kPairs, kVectors, kVnni>(values, levels, tiles, channel, weights, out, out_step);
+  constexpr int64_t kChannels = kVectors * kRealLanes;
+  if constexpr (kVectors == 1 || kVectors * kPairs * WeightDigits(kBits) <= kSumVectors) {
+    for (; channel + kChannels <= end; channel += kChannels) {
+      SumChannels<kBits, kLevels, kPairs, kVectors, kVnni>(values, levels, tiles, channel, weights, out, out_step);
+    }
   }
-  for (; channel < end; channel += kRealLanes) {
-    SumChannels<kBits, kLevels, kPairs, 1, kVnni>(values, levels, tiles, channel, weights, out, out_step);
+  if constexpr (kVectors > 1) {
+    SumGroup<kBits, kLevels, kPairs, kVnni, kVectors / 2>(values, levels, tiles, channel, end, weights, out, out_step);
   }
 }
 

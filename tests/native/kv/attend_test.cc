@@ -151,18 +151,19 @@ Expected Reference(const Fixture& f, const KvText& text, const float* q_row, int
   const int64_t per_head = groups / g.kv_heads, group = plan.options.group_values;
   for (int64_t block = 0; block < packed; block += 256) {
     for (int64_t i = 0; i < per_head; ++i) {
-      double most = 0, squares = 0;
+      double weight = 0, scale = 0, squares = 0;
       for (int64_t t = block; t < std::min(block + 256, packed); ++t) {
         if (!is_packed(t)) continue;
         const int64_t at = t * groups + kv_head * per_head + i;
-        most = std::max(most, std::exp(scores[t] - top) / total * sylvester::KvScaleToFloat(scales[at]));
+        weight = std::max(weight, std::exp(scores[t] - top) / total);
+        scale = std::max<double>(scale, sylvester::KvScaleToFloat(scales[at]));
         for (int64_t c = i * group; c < std::min((i + 1) * group, d); ++c) {
           const uint8_t code = codes[t * channels + first + c];
           const double level = plan.options.grid == SYL_KV_LLOYD_MAX ? grid.levels[code] : code;
           squares += std::pow(level - grid.zero_unit * zeros[at], 2);
         }
       }
-      const double step = most / (layer.values.bits <= 3 ? 127 : 4095);
+      const double step = weight * scale / (layer.values.bits <= 3 ? 127 : 4095);
       variance += step * step * squares / 4;
     }
   }
