@@ -33,8 +33,9 @@ constexpr int64_t kKvMaxHeadGroup = 16;  // heads that are rotated together
 // scales, value zeros, padded to 64 bytes; 0 throughout is a tile of nothing.
 
 // ---- Quantiser of a group x[0..n) ----------------------------------------------------------------------------------
-// x: centred, rotated, then rounded to halves (saturating at +-65504) whether they are kept as such or not. Channels of
-// a group in ascending order (of their places in the rotated head, for sorted groups in the rotated layer). Every
+// x: centred, limited to +-2^100 (so that no sum of R overflows), rotated, then rounded to halves (saturating at
+// +-65504) whether they are kept as such or not; keys of PRE_ROPE plans are rounded to such halves first. Channels of a
+// group in ascending order (of their places in the rotated head, for sorted groups in the rotated layer). Every
 // operation is rounded to float once, none is fused; round is to nearest even; scale() is KvScaleFromFloat and back.
 //
 //   UNIFORM, m = 2^bits - 1, u = zero_unit

@@ -248,7 +248,8 @@ SYL_API syl_status syl_kv_attend_f32(const syl_kv_batch* batch, int32_t layer, c
                                      syl_pool* pool);
 
 /* The `count` tokens of largest magnitude, RotateKV's sinks: of the largest |hidden[r][c]| over all rows and columns
- * the `count` first, ties by lower r, then c; their rows get sinks[r] = 1, all others 0. */
+ * the `count` first (0..1024), ties by lower r, then c; their rows get sinks[r] = 1, all others 0. Errors:
+ * NULL_ARGUMENT, BAD_VALUE, BAD_SHAPE, OVERLAP, BAD_DATA (names the first element that is not finite). */
 SYL_API syl_status syl_kv_find_sinks_f32(const float* hidden, int64_t stride, int64_t rows, int64_t cols, int64_t count,
                                          uint8_t* sinks);
 
