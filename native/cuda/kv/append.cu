@@ -210,7 +210,7 @@ __device__ void StoreTile(const KvJob& job, const KvBlock& block, const KvBlockM
 }
 
 // New rows to the ring or, without a window, to their tiles.
-__global__ void __launch_bounds__(kThreads) AppendKernel(KvAppendJob append) {
+__global__ void __launch_bounds__(kThreads, 4) KvAppendKernel(KvAppendJob append) {
   const KvJob& job = append.job;
   KvBlock block = LocateBlock();
   const int length = job.lengths[block.sequence];
@@ -238,7 +238,7 @@ __global__ void __launch_bounds__(kThreads) AppendKernel(KvAppendJob append) {
 }
 
 // Tiles that have left the window, out of the ring.
-__global__ void __launch_bounds__(kThreads) PackKernel(KvJob job) {
+__global__ void __launch_bounds__(kThreads, 4) KvPackKernel(KvJob job) {
   KvBlock block = LocateBlock();
   const int length = job.lengths[block.sequence];
   const int rows = job.row_starts[block.sequence + 1] - job.row_starts[block.sequence];
@@ -262,12 +262,12 @@ cudaError_t LaunchAppend(const KvAppendJob& append, const syl_cuda_kv_batch& bat
   const KvJob& job = append.job;
   const auto heads = static_cast<unsigned>(2 * job.kv_heads), sequences = static_cast<unsigned>(batch.sequences);
   const auto rows = static_cast<unsigned>(batch.max_rows);
-  if (const cudaError_t error = Launch(AppendKernel, dim3((rows + 14) / 16 + 1, heads, sequences), dim3(kThreads),
+  if (const cudaError_t error = Launch(KvAppendKernel, dim3((rows + 14) / 16 + 1, heads, sequences), dim3(kThreads),
                                        SharedBytes(job), stream, append)) {
     return error;
   }
   if (job.window_tiles == 0) return cudaSuccess;
-  return Launch(PackKernel, dim3((rows + 15) / 16, heads, sequences), dim3(kThreads), SharedBytes(job), stream, job);
+  return Launch(KvPackKernel, dim3((rows + 15) / 16, heads, sequences), dim3(kThreads), SharedBytes(job), stream, job);
 }
 
 }  // namespace

@@ -56,24 +56,27 @@ __device__ inline float KvZero(const KvQuantizer& quantizer, float zero) {
 
 // Levels of four codes; table: those of all codes, in bytes.
 template <int kBits>
-__device__ inline uint32_t KvLevels(uint32_t codes, const uint32_t (&table)[4]) {
+__device__ inline uint32_t KvLevels(uint32_t codes, const uint32_t (&table)[kBits == 4 ? 4 : 2]) {
   const uint32_t low = codes & 0x07070707u, pairs = low | low >> 4;
   const uint32_t selector = __byte_perm(pairs, 0, 0x4420);
   const uint32_t levels = __byte_perm(table[0], table[1], selector);
-  if constexpr (kBits < 4) return levels;
-  const uint32_t mask = (codes >> 3 & 0x01010101u) * 255u;
-  return (levels & ~mask) | (__byte_perm(table[2], table[3], selector) & mask);
+  if constexpr (kBits == 4) {
+    const uint32_t mask = (codes >> 3 & 0x01010101u) * 255u;
+    return (levels & ~mask) | (__byte_perm(table[2], table[3], selector) & mask);
+  }
+  return levels;
 }
 
 // The codes' levels, where codes are not their own.
 template <int kBits>
 struct KvLevelTable {
+  static constexpr int kWords = kBits == 4 ? 4 : 2;
   bool used;
-  uint32_t bytes[4];
+  uint32_t bytes[kWords];
 
   __device__ explicit KvLevelTable(const KvQuantizer& quantizer) : used(quantizer.lloyd_max) {
 #pragma unroll
-    for (int w = 0; w < 4; ++w) {
+    for (int w = 0; w < kWords; ++w) {
       bytes[w] = 0;
 #pragma unroll
       for (int i = 0; i < 4; ++i) bytes[w] |= static_cast<uint32_t>(quantizer.grid.levels[4 * w + i]) << (8 * i);

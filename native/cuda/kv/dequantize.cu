@@ -46,7 +46,7 @@ __device__ float Decode(const KvJob& job, int what, const uint8_t* tile, int hea
   return KvScale(tile[side.scales + at]) * (level - KvZero(side.quantizer, zero));
 }
 
-__global__ void __launch_bounds__(kThreads) ReadKernel(KvReadJob read) {
+__global__ void __launch_bounds__(kThreads) KvReadKernel(KvReadJob read) {
   const KvJob& job = read.job;
   const KvSideJob& side = job.side[read.what];
   const int length = job.lengths[read.sequence], d = job.head_dim;
@@ -101,7 +101,7 @@ syl_status syl_cuda_kv_dequantize_f32(const syl_cuda_kv_plan* plan, int32_t laye
   read.y = y;
   read.stride = y_stride;
   const size_t bytes = 2 * cuda::kWarps * static_cast<size_t>(plan->plan.geometry.head_dim) * sizeof(float);
-  SYL_CUDA(sylvester::Launch(cuda::ReadKernel, dim3(static_cast<unsigned>(count)), dim3(cuda::kThreads), bytes,
+  SYL_CUDA(sylvester::Launch(cuda::KvReadKernel, dim3(static_cast<unsigned>(count)), dim3(cuda::kThreads), bytes,
                              static_cast<cudaStream_t>(stream), read));
   return SYL_OK;
 }

@@ -29,7 +29,7 @@ struct Merged {
   }
 };
 
-__global__ void __launch_bounds__(kThreads) MergeKernel(KvAttendJob attend) {
+__global__ void __launch_bounds__(kThreads) KvMergeKernel(KvAttendJob attend) {
   const KvJob& job = attend.job;
   const int query = static_cast<int>(blockIdx.x) % kQuad, d = job.head_dim;
   const KvQuad quad = KvQuadOf(attend, static_cast<int>(blockIdx.x) / kQuad);
@@ -85,7 +85,7 @@ cudaError_t LaunchKvMerge(const KvAttendJob& attend, int32_t sequences, cudaStre
   const dim3 grid(static_cast<unsigned>(attend.quads * kQuad), static_cast<unsigned>(attend.job.kv_heads),
                   static_cast<unsigned>(sequences));
   const size_t bytes = kWarps * static_cast<size_t>(attend.job.head_dim + 2) * sizeof(float);
-  return Launch(MergeKernel, grid, dim3(kThreads), bytes, stream, attend);
+  return Launch(KvMergeKernel, grid, dim3(kThreads), bytes, stream, attend);
 }
 
 }  // namespace sylvester::cuda

@@ -51,7 +51,7 @@ __device__ void StoreDigits(const KvAttendJob& attend, const KvQuad& quad, int q
   }
 }
 
-__global__ void __launch_bounds__(kThreads) QueryKernel(KvAttendJob attend) {
+__global__ void __launch_bounds__(kThreads) KvQueryKernel(KvAttendJob attend) {
   const KvJob& job = attend.job;
   const KvQuad quad = KvQuadOf(attend, static_cast<int>(blockIdx.x));
   if (quad.queries == 0) return;
@@ -97,7 +97,7 @@ cudaError_t LaunchKvQueries(const KvAttendJob& attend, int32_t sequences, cudaSt
   const dim3 grid(static_cast<unsigned>(attend.quads), static_cast<unsigned>(attend.job.kv_heads),
                   static_cast<unsigned>(sequences));
   const size_t bytes = 2 * kQuad * static_cast<size_t>(attend.job.head_dim) * sizeof(float);
-  return Launch(QueryKernel, grid, dim3(kThreads), bytes, stream, attend);
+  return Launch(KvQueryKernel, grid, dim3(kThreads), bytes, stream, attend);
 }
 
 }  // namespace sylvester::cuda

@@ -158,15 +158,13 @@ __device__ void ScaleWeights(const KvAttendJob& attend, const KvQuad& quad, cons
                              int group, int lane) {
   const KvSideJob& side = attend.job.side[SYL_KV_VALUES];
   constexpr int kEach = kBlockTokens / 32;
-  float weights[kEach] = {}, zeros[kEach] = {}, most = 0;
-  const uint8_t* tile = TileOf(attend.job, memory, lane * kEach / kTokens);
+  const int first = lane * kEach, at = (quad.head * side.groups_per_head + group) * kTokens + first % kTokens;
+  const uint8_t* tile = TileOf(attend.job, memory, first / kTokens);
+  float weights[kEach] = {}, most = 0;
   if (tile != nullptr) {
-    const int at = (quad.head * side.groups_per_head + group) * kTokens + lane * kEach % kTokens;
 #pragma unroll
     for (int i = 0; i < kEach; ++i) {
-      const float weight = memory.scores[query * kBlockTokens + lane * kEach + i];
-      weights[i] = weight * KvScale(tile[side.scales + at + i]);
-      zeros[i] = KvZero(side.quantizer, static_cast<float>(static_cast<int8_t>(tile[side.zeros + at + i])));
+      weights[i] = memory.scores[query * kBlockTokens + first + i] * KvScale(tile[side.scales + at + i]);
       most = fmaxf(most, weights[i]);
     }
   }
@@ -177,7 +175,9 @@ __device__ void ScaleWeights(const KvAttendJob& attend, const KvQuad& quad, cons
 #pragma unroll
   for (int i = 0; i < kEach; ++i) {
     numbers[i] = min(__float2int_rn(weights[i] * inverse), kKvDigitsMax);
-    zero += static_cast<float>(numbers[i]) * zeros[i];
+    if (tile == nullptr) continue;
+    const float of = KvZero(side.quantizer, static_cast<float>(static_cast<int8_t>(tile[side.zeros + at + i])));
+    zero += static_cast<float>(numbers[i]) * of;
   }
   zero = KvWarpSum(zero);
   if (lane == 0) {
@@ -325,7 +325,7 @@ __device__ void AttendSplit(const KvAttendJob& attend, const KvQuad& quad, int s
 
 // Blocks along x: all quads of a split, then those of the next; the last are for the halves.
 template <bool kMma>
-__global__ void __launch_bounds__(kThreads) SplitKernel(KvAttendJob attend) {
+__global__ void __launch_bounds__(kThreads, 2) KvSplitKernel(KvAttendJob attend) {
   const int split = static_cast<int>(blockIdx.x) / attend.quads;
   const KvQuad quad = KvQuadOf(attend, static_cast<int>(blockIdx.x) % attend.quads);
   if (quad.queries == 0) return;
@@ -349,7 +349,7 @@ cudaError_t LaunchKvSplits(const KvAttendJob& attend, int32_t sequences, bool mm
   const size_t for_halves =
       kQuad * static_cast<size_t>(attend.job.head_dim + KvHalfTokensMost(attend.job)) * sizeof(float);
   const size_t bytes = std::max(LayoutOf(attend).end, halves ? for_halves : size_t{0});
-  return Launch(mma ? SplitKernel<true> : SplitKernel<false>, grid, dim3(kThreads), bytes, stream, attend);
+  return Launch(mma ? KvSplitKernel<true> : KvSplitKernel<false>, grid, dim3(kThreads), bytes, stream, attend);
 }
 
 }  // namespace sylvester::cuda
