@@ -53,6 +53,19 @@ public final class FloatCache {
   }
 
   /**
+   * A cache with the same tokens, which go their own ways from here on.
+   *
+   * @param arena owns the memory
+   * @return the copy
+   */
+  public FloatCache copy(Arena arena) {
+    FloatCache copy = allocate(shape, arena);
+    copy.keys.copyFrom(keys);
+    copy.values.copyFrom(values);
+    return copy;
+  }
+
+  /**
    * Shape of the layer.
    *
    * @return the shape

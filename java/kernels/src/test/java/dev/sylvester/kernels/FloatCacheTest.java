@@ -114,6 +114,23 @@ class FloatCacheTest {
   }
 
   @Test
+  void aCopyGoesItsOwnWay() {
+    FloatCache cache = FloatCache.allocate(SHAPE, arena);
+    append(cache, 0, TOKENS);
+    MemorySegment want = blank(arena, TOKENS, QUERY_COLS, QUERY_COLS);
+    cache.attend(q, QUERY_COLS + 1, 0, TOKENS, TOKENS, want, QUERY_COLS, workspace, null);
+    FloatCache copy = cache.copy(arena);
+    assertThat(copy.shape()).isEqualTo(SHAPE);
+    // The tokens of the other one are another's.
+    cache.append(v, KEY_COLS + 3, k, KEY_COLS + 2, 0, TOKENS, null);
+    MemorySegment got = blank(arena, TOKENS, QUERY_COLS, QUERY_COLS);
+    copy.attend(q, QUERY_COLS + 1, 0, TOKENS, TOKENS, got, QUERY_COLS, workspace, null);
+    assertThat(got.mismatch(want)).isEqualTo(-1);
+    cache.attend(q, QUERY_COLS + 1, 0, TOKENS, TOKENS, got, QUERY_COLS, workspace, null);
+    assertThat(got.mismatch(want)).isNotEqualTo(-1);
+  }
+
+  @Test
   void tokenByTokenGivesTheSameBits() {
     FloatCache whole = FloatCache.allocate(SHAPE, arena);
     append(whole, 0, TOKENS);

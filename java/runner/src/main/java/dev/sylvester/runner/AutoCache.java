@@ -130,11 +130,7 @@ final class AutoCache {
       int ofLayer = BITS[Collections.frequency(steps, i)];
       bits.add(new KvOptions.LayerBits(ofLayer, ofLayer));
     }
-    // How much to clip depends on the bits, but is the same for all layers: too little does less
-    // harm.
-    int most = bits.stream().mapToInt(KvOptions.LayerBits::keys).max().orElseThrow();
-    KvOptions options = CacheOptions.of("best").withBits(most).preset().withLayerBits(bits);
-    return KvPlan.of(calibration.geometry(), options, calibration);
+    return KvPlan.of(calibration.geometry(), preset.withLayerBits(bits), calibration);
   }
 
   private double divergence(Divergence divergence, KvCalibration calibration, List<Integer> steps) {

@@ -86,8 +86,15 @@ final class Generator implements AutoCloseable {
       common++;
     }
     evaluator.truncate(common);
+    int cached = evaluator.cached();
+    if (evaluator.choosesSinks() && cached == 0 && prompt.length > 1) {
+      // Without the last token, which is read again when the same prompt is continued once more.
+      evaluator.truncate(0);
+      common = prompt.length - 1;
+      evaluator.append(prompt, 0, common);
+    }
     evaluator.append(prompt, common, prompt.length);
-    return common;
+    return cached;
   }
 
   private StopReason decode() {

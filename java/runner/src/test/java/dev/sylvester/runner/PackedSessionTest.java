@@ -20,6 +20,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 /** Sessions with packed caches: what is computed never depends on what was cached, and how. */
 class PackedSessionTest {
   private static final int SEED = 4711;
+  private static final int PROMPT = 100;
 
   @TempDir private static Path folder;
 
@@ -56,42 +57,65 @@ class PackedSessionTest {
     return Rows.of(session.logits());
   }
 
+  /** The prompt in one append, since it decides about sinks, then logits of all other tokens. */
+  private static float[][] read(Session session, int[] tokens) {
+    session.reset();
+    session.append(Arrays.copyOf(tokens, PROMPT));
+    return Rows.all(session, Arrays.copyOfRange(tokens, PROMPT, tokens.length));
+  }
+
   @ParameterizedTest
-  @ValueSource(strings = {"q8", "q4", "quarot", "turbo", "best"})
+  @ValueSource(strings = {"q8", "q4", "quarot", "turbo", "best", "rotatekv"})
   void groupingAndThreadsDoNotMatter(String name) {
     int[] tokens = tokens(300, SEED);
     float[][] reference;
     try (Session session = model.newSession(cache(name))) {
-      reference = Rows.all(session, tokens);
-      for (int chunk : new int[] {1, 15, 16, 130, 299}) {
+      reference = read(session, tokens);
+      for (int chunk : new int[] {1, 15, 16, 130, 199}) {
         session.reset();
-        for (int from = 0; from < tokens.length; from += chunk) {
+        session.append(Arrays.copyOf(tokens, PROMPT));
+        for (int from = PROMPT; from < tokens.length; from += chunk) {
           int to = Math.min(tokens.length, from + chunk);
           session.append(Arrays.copyOfRange(tokens, from, to));
-          assertThat(last(session)).as("chunks of %d", chunk).isEqualTo(reference[to - 1]);
+          assertThat(last(session)).as("chunks of %d", chunk).isEqualTo(reference[to - 1 - PROMPT]);
         }
       }
     }
     for (int threads : new int[] {1, 3}) {
       try (Model other = Model.load("gsm-mini", ModelOptions.defaults().withThreads(threads));
           Session session = other.newSession(cache(name))) {
-        assertThat(Rows.all(session, tokens)).as("%d threads", threads).isDeepEqualTo(reference);
+        assertThat(read(session, tokens)).as("%d threads", threads).isDeepEqualTo(reference);
       }
     }
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"q4", "turbo", "best"})
-  void goingBackLeavesNoTrace(String name) {
-    int[] tokens = tokens(300, SEED);
+  @ValueSource(strings = {"q4", "turbo"})
+  void theGroupingOfThePromptDoesNotMatterWithoutSinks(String name) {
+    int[] tokens = tokens(150, SEED);
     try (Session session = model.newSession(cache(name))) {
       float[][] reference = Rows.all(session, tokens);
-      // 290 and 200 are within the reach of a window, the others are not.
-      for (int length : new int[] {290, 200, 100, 17, 1, 0}) {
+      session.reset();
+      assertThat(Rows.oneByOne(session, tokens)).isDeepEqualTo(reference);
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"q4", "turbo", "best", "rotatekv"})
+  void goingBackLeavesNoTrace(String name) {
+    int[] tokens = tokens(400, SEED);
+    try (Session session = model.newSession(cache(name))) {
+      float[][] reference = read(session, tokens);
+      // Behind the prompt: 390 and 300 are within the reach of a window, the others are not.
+      for (int length : new int[] {390, 300, 200, PROMPT + 1, PROMPT, 0}) {
         session.truncate(length);
         session.append(tokens(30, SEED + length));
         session.truncate(length);
-        session.append(Arrays.copyOfRange(tokens, length, tokens.length));
+        int next = Math.max(length, PROMPT);
+        if (length < next) {
+          session.append(Arrays.copyOfRange(tokens, length, next));
+        }
+        session.append(Arrays.copyOfRange(tokens, next, tokens.length));
         assertThat(last(session)).as("back to %d", length).isEqualTo(reference[299]);
       }
     }

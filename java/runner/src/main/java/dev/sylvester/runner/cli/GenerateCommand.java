@@ -60,6 +60,15 @@ final class GenerateCommand implements Callable<Integer> {
       description = "End before this text; may be given several times.")
   private List<String> stops = List.of();
 
+  @Option(
+      names = "--samples",
+      paramLabel = "N",
+      defaultValue = "1",
+      description =
+          "Generate N texts, with seeds from --seed on. The prompt is read once, and its cache is "
+              + "shared. Default: 1.")
+  private int samples;
+
   @Option(names = "--chat", description = "Put the prompt into the model's chat template.")
   private boolean chat;
 
@@ -83,22 +92,37 @@ final class GenerateCommand implements Callable<Integer> {
     if (prompt.isEmpty()) {
       throw new IllegalArgumentException("the prompt is empty");
     }
-    var choice = sampler.sampler();
+    if (samples < 1) {
+      throw new IllegalArgumentException("samples is %d, must be at least 1".formatted(samples));
+    }
     try (Model opened = model.open();
         Session session = opened.newSession()) {
+      int[] tokens = promptTokens(opened);
       GenerationRequest request =
-          GenerationRequest.of(opened, promptTokens(opened), maxTokens)
-              .withSampler(choice)
-              .withStopStrings(stops);
-      if (json) {
-        printJson(opened, session.generate(request), session.cacheUsage());
-      } else {
-        Generation generation = session.generate(request.withStream(this::print));
-        main.out.println();
-        main.out.println(Text.rates(generation, opened.cacheBytesPerToken()));
+          GenerationRequest.of(opened, tokens, maxTokens).withStopStrings(stops);
+      if (samples == 1) {
+        generate(session, request.withSampler(sampler.sampler()));
+        return 0;
+      }
+      session.generate(GenerationRequest.of(opened, tokens, 0));
+      for (int i = 0; i < samples; i++) {
+        try (Session fork = session.fork()) {
+          generate(fork, request.withSampler(sampler.sampler(i)));
+        }
       }
     }
     return 0;
+  }
+
+  private void generate(Session session, GenerationRequest request) {
+    Model opened = session.model();
+    if (json) {
+      printJson(opened, session.generate(request), session.cacheUsage());
+      return;
+    }
+    Generation generation = session.generate(request.withStream(this::print));
+    main.out.println();
+    main.out.println(Text.rates(generation, opened.cacheBytesPerToken()));
   }
 
   private int[] promptTokens(Model opened) {

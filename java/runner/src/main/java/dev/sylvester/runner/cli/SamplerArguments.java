@@ -52,7 +52,13 @@ final class SamplerArguments {
   long seed;
 
   Sampler sampler() {
+    return sampler(0);
+  }
+
+  /** With a seed so many further. */
+  Sampler sampler(int further) {
     return new Sampler(
-        new SamplerOptions(temperature, topK, topP, minP, repetitionPenalty, 0, 0, seed), Map.of());
+        new SamplerOptions(temperature, topK, topP, minP, repetitionPenalty, 0, 0, seed + further),
+        Map.of());
   }
 }

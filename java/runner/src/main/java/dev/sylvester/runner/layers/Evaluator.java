@@ -86,7 +86,7 @@ public final class Evaluator implements AutoCloseable {
     position = tokens.length;
   }
 
-  /** Another text that begins as this one does, and shares what it can of the cache. */
+  /** Another text that begins as this one does, and shares memory where the cache can. */
   public Evaluator fork() {
     requireOpen();
     Evaluator fork = new Evaluator(caches, cache.fork());
@@ -127,6 +127,16 @@ public final class Evaluator implements AutoCloseable {
   /** Number of tokens so far. */
   public int position() {
     return position;
+  }
+
+  /** Whether the first append decides which tokens are kept exactly. */
+  public boolean choosesSinks() {
+    return cache.choosesSinks();
+  }
+
+  /** Number of tokens that need not be read again. */
+  public int cached() {
+    return cache.length();
   }
 
   /** Most tokens. */

@@ -38,6 +38,24 @@ final class FloatTextCache implements TextCache {
     }
   }
 
+  /** A copy. */
+  private FloatTextCache(FloatTextCache other) {
+    this.config = other.config;
+    this.context = other.context;
+    this.type = other.type;
+    this.pool = other.pool;
+    this.length = other.length;
+    this.layers = new FloatCache[other.layers.length];
+    try {
+      for (int i = 0; i < layers.length; i++) {
+        layers[i] = other.layers[i].copy(arena);
+      }
+    } catch (RuntimeException | Error e) {
+      arena.close();
+      throw e;
+    }
+  }
+
   private AttentionShape shape(int layer) {
     int capacity = Math.ceilDiv(context, CAPACITY_UNIT) * CAPACITY_UNIT;
     int window = config.slidingWindows().get(layer);
@@ -76,7 +94,7 @@ final class FloatTextCache implements TextCache {
 
   @Override
   public TextCache fork() {
-    return new FloatTextCache(config, context, type, pool);
+    return new FloatTextCache(this);
   }
 
   @Override

@@ -32,6 +32,11 @@ final class MeasuringTextCache implements TextCache {
   }
 
   @Override
+  public boolean choosesSinks() {
+    return packed.choosesSinks();
+  }
+
+  @Override
   public void attend(int layer, Scratch s, int first, int rows) {
     packed.attend(layer, s, first, rows);
     float[] got =

@@ -38,7 +38,7 @@ interface TextCache extends AutoCloseable {
    */
   void truncate(int tokens);
 
-  /** Another text that begins as this one does, as far as it costs nothing. */
+  /** Another text that begins as this one does. */
   TextCache fork();
 
   /** What it takes up. */

@@ -6,14 +6,18 @@ import static dev.sylvester.runner.cli.Cli.runWith;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.sylvester.runner.cli.Cli.Run;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Packed caches on the command line. */
 class KvCliTest {
@@ -88,22 +92,19 @@ class KvCliTest {
   @Test
   void calibrationNeedsEnoughOfTheRightText() {
     String plan = folder.resolve("plan").toString();
-    String[] arguments = {"calibrate", "-m", "gsm-mini", "-f", text.toString(), "-o", plan, "", ""};
-    assertFails(with(arguments, "--max-tokens", "255"), "256");
-    assertFails(with(arguments, "--max-tokens", "0"), "max tokens is 0");
-    assertFails(with(arguments, "--kv", "q8"), "q8 needs no calibration");
-    assertFails(with(arguments, "--kv", "f16"), "must be one of best");
+    String[] arguments = {"calibrate", "-m", "gsm-mini", "-f", text.toString(), "-o", plan};
+    assertFails(run(with(arguments, "--max-tokens", "255")), "256");
+    assertFails(run(with(arguments, "--max-tokens", "0")), "max tokens is 0");
+    assertFails(run(with(arguments, "--kv", "q8")), "q8 needs no calibration");
+    assertFails(run(with(arguments, "--kv", "f16")), "must be one of best");
     assertFails(
         run("calibrate", "-m", "gsm-mini-diffusion", "-f", text.toString(), "-o", plan),
         "bidirectional");
     assertThat(folder.resolve("plan")).doesNotExist();
   }
 
-  private static Run with(String[] arguments, String option, String value) {
-    String[] all = arguments.clone();
-    all[all.length - 2] = option;
-    all[all.length - 1] = value;
-    return run(all);
+  private static String[] with(String[] arguments, String... more) {
+    return Stream.concat(Stream.of(arguments), Stream.of(more)).toArray(String[]::new);
   }
 
   @Test
@@ -187,5 +188,23 @@ class KvCliTest {
         assertThat(kv.get("sink_tokens").intValue()).isPositive();
       }
     }
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"f16", "q8", "best"})
+  void samplesShareTheirPrompt(String kind) throws IOException {
+    String[] common = {
+      "generate", "-p", QUESTION, "--json", "--kv", kind, "--temperature", "4", "-n", "12"
+    };
+    Run run = run(with(common, "--samples", "3", "--seed", "5"));
+    assertThat(run.err()).isEmpty();
+    List<String> lines = run.out().lines().toList();
+    assertThat(lines).hasSize(3);
+    for (int i = 0; i < 3; i++) {
+      JsonNode alone = run(with(common, "--seed", Integer.toString(5 + i))).json();
+      JsonNode sample = new ObjectMapper().readTree(lines.get(i));
+      assertThat(sample.get("tokens")).isEqualTo(alone.get("tokens"));
+    }
+    assertFails(run(with(common, "--samples", "0")), "samples is 0");
   }
 }
