@@ -13,9 +13,9 @@
  *       Results never depend on the number of threads, nor a row's result on the other rows of the
  *       call.
  *   <li>A bad argument gives a {@link dev.sylvester.kernels.SylvesterException} that names
- *       function, argument and value, before anything is written; a closed arena, pool or workspace
- *       gives {@link java.lang.IllegalStateException}, a segment confined to another thread {@link
- *       java.lang.WrongThreadException}.
+ *       function, argument and value, before anything is written; a closed arena, pool, workspace
+ *       or cache gives {@link java.lang.IllegalStateException}, a segment confined to another
+ *       thread {@link java.lang.WrongThreadException}.
  *   <li>Calls allocate nothing on the Java heap; workspaces grow on first use and are reused.
  * </ul>
  */

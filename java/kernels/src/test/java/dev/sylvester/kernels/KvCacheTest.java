@@ -10,6 +10,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.io.IOException;
+import java.io.InputStream;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
@@ -67,7 +68,6 @@ class KvCacheTest {
   @MethodSource("options")
   void savedSequencesContinue(KvOptions options) throws IOException {
     Path file = folder.resolve("sequence.kv");
-    Files.writeString(file, "an older one");
     float[] expected;
     try (KvCache cache = KvModel.cache(options, TOKENS);
         KvSequence sequence = cache.newSequence()) {
@@ -76,9 +76,6 @@ class KvCacheTest {
       append(sequence, k, v, 100, 50);
       expected = sequence.attend(1, q);
     }
-    try (Stream<Path> files = Files.list(folder)) {
-      assertThat(files).as("no temporary files").containsExactly(file);
-    }
     try (KvCache cache = KvModel.cache(options, 4 * TOKENS);
         KvSequence loaded = cache.load(file);
         Arena arena = Arena.ofConfined()) {
@@ -86,6 +83,23 @@ class KvCacheTest {
       assertThat(loaded.save(arena).toArray(JAVA_BYTE)).isEqualTo(Files.readAllBytes(file));
       append(loaded, k, v, 100, 50);
       assertThat(loaded.attend(1, q)).isEqualTo(expected);
+    }
+  }
+
+  @Test
+  void filesAreReplacedAsAWhole() throws IOException {
+    Path file = folder.resolve("sequence.kv");
+    Files.writeString(file, "an older one");
+    try (KvCache cache = KvModel.cache(OPTIONS, 2 * TOKENS);
+        KvSequence sequence = cache.newSequence();
+        InputStream older = Files.newInputStream(file)) {
+      append(sequence, k, v, 0, 100);
+      sequence.save(file);
+      assertThat(older).as("still there for those who have it open").hasContent("an older one");
+      cache.load(file);
+    }
+    try (Stream<Path> files = Files.list(folder)) {
+      assertThat(files).as("no temporary files").containsExactly(file);
     }
   }
 

@@ -165,6 +165,23 @@ class KvSequenceTest {
     }
   }
 
+  /** Those of sorted channels do not begin anew with each head. */
+  @Test
+  void groupsOfAToken() {
+    KvOptions options = KvOptions.preset("rotatekv").withGroup(48).withSinks(0, 0);
+    try (KvCache cache = KvModel.cache(options, TOKENS);
+        KvSequence sequence = cache.newSequence()) {
+      append(sequence, k, v, 0, 10);
+      assertThat(sequence.groups(KvSide.KEYS)).isEqualTo(KEY_COLS / 48);
+      assertThat(sequence.groups(KvSide.VALUES)).isEqualTo(KEY_HEADS);
+      for (KvSide side : KvSide.values()) {
+        MemorySegment scales = arena.allocate(10 * sequence.groups(side));
+        sequence.codes(0, side, 0, 10, null, scales, null);
+        assertThat(scales.toArray(JAVA_BYTE)).doesNotContain((byte) 0);
+      }
+    }
+  }
+
   @ParameterizedTest
   @MethodSource("options")
   void anyCutOfATextGivesTheSame(KvOptions options) {
