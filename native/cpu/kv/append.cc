@@ -126,9 +126,14 @@ syl_status syl_kv_append_f32(const syl_kv_batch* batch, int32_t layer, const flo
   }
   SYL_REQUIRE(sinks == nullptr || !Overlaps(workspace, needed, sinks, rows), SYL_OVERLAP,
               "workspace overlaps sinks (%lld rows)", static_cast<long long>(rows));
-  for (const Rows& input : inputs) {
-    status = CheckFinite(__func__, input.name, input.data, input.stride, rows, cols);
+  pool = rows < kRowsForThreads ? nullptr : pool;
+  bool tame[2];
+  for (int i = 0; i < 2; ++i) {
+    const Rows& input = inputs[i];
+    float largest;
+    status = CheckFinite(__func__, input.name, input.data, input.stride, rows, cols, pool, &largest);
     if (status != SYL_OK) return status;
+    tame[i] = largest <= cache.quantizers[static_cast<size_t>(layer) * 2 + i].tame;
   }
   status = ReserveTiles(__func__, *batch, layer);
   if (status != SYL_OK) return status;
@@ -145,13 +150,13 @@ syl_status syl_kv_append_f32(const syl_kv_batch* batch, int32_t layer, const flo
     ForEachSink(plan, begin, batch->rows[i], sinks == nullptr ? nullptr : sinks + row, [&](int64_t token) {
       sequence->halves[static_cast<size_t>(layer)].sink_tokens.push_back(token);  // it has the capacity
     });
-    const KvAppend append{sequence, layer, k + row * k_stride,    k_stride, v + row * v_stride,
-                          v_stride, begin, begin + batch->rows[i]};
+    const KvAppend append{sequence, layer, k + row * k_stride,    k_stride, v + row * v_stride, v_stride, tame[0],
+                          tame[1],  begin, begin + batch->rows[i]};
     tasks += append.EndTile() - append.FirstTile();
     new (parts + i) Part{append, tasks};
   }
   const int64_t scratch_bytes = KvAppendScratch::Bytes(cache);
-  ParallelFor(rows < kRowsForThreads ? nullptr : pool, tasks, [&](int64_t task, int32_t worker) {
+  ParallelFor(pool, tasks, [&](int64_t task, int32_t worker) {
     const Part& part = *std::upper_bound(parts, parts + batch->sequences, task,
                                          [](int64_t t, const Part& p) { return t < p.end_task; });
     AppendTile(part.append, part.append.EndTile() - (part.end_task - task),

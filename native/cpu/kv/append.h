@@ -16,7 +16,8 @@ struct KvAppend {
   int64_t k_stride;
   const float* v;
   int64_t v_stride;
-  int64_t begin, end;  // tokens; the sequence's length is still `begin`, its sinks are listed already
+  bool tame_keys, tame_values;  // see KvQuantizer
+  int64_t begin, end;           // tokens; the sequence's length is still `begin`, its sinks are listed already
 
   const KvPlan& Plan() const { return sequence->Plan(); }
   // Tiles that are packed now, and those that have new tokens.

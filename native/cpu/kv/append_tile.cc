@@ -19,26 +19,30 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 // ---- Rows of n = 16 i numbers -------------------------------------------------------------------------------------
 
-// y = x - center, or x where that is empty; limited so that no sum of a rotation overflows.
+// y = x - center, or x where that is empty; unless the row is tame limited so that no sum of a rotation overflows.
+template <bool kTame>
 HWY_INLINE void Center(const float* x, const std::vector<float>& center, int64_t n, float* y) {
   const DVirtual d;
   const auto limit = hn::Set(d, 0x1p100f), low = hn::Neg(limit);
   const float* mean = center.empty() ? nullptr : center.data();
   for (int64_t i = 0; mean == nullptr && i < n; i += kRealLanes) {
-    hn::StoreU(hn::Min(hn::Max(hn::LoadU(d, x + i), low), limit), d, y + i);
+    const auto v = hn::LoadU(d, x + i);
+    hn::StoreU(kTame ? v : hn::Min(hn::Max(v, low), limit), d, y + i);
   }
   for (int64_t i = 0; mean != nullptr && i < n; i += kRealLanes) {
     const auto v = hn::Sub(hn::LoadU(d, x + i), hn::LoadU(d, mean + i));
-    hn::StoreU(hn::Min(hn::Max(v, low), limit), d, y + i);
+    hn::StoreU(kTame ? v : hn::Min(hn::Max(v, low), limit), d, y + i);
   }
 }
 
-// Rounded to nearest even, saturating.
+// Rounded to nearest even, unless the row is tame saturating.
+template <bool kTame>
 HWY_INLINE void ToHalves(const float* x, int64_t n, uint16_t* halves) {
   const DVirtual d;
   const auto limit = hn::Set(d, 65504), low = hn::Neg(limit);
   for (int64_t i = 0; i < n; i += kRealLanes) {
-    StoreFloats(hn::Min(hn::Max(hn::LoadU(d, x + i), low), limit), d, reinterpret_cast<hwy::float16_t*>(halves) + i);
+    const auto v = hn::LoadU(d, x + i);
+    StoreFloats(kTame ? v : hn::Min(hn::Max(v, low), limit), d, reinterpret_cast<hwy::float16_t*>(halves) + i);
   }
 }
 
@@ -86,6 +90,7 @@ class TileAppender {
   HWY_INLINE void Run() {
     const int64_t base = tile_ * kKvTile;
     const int64_t first = std::max<int64_t>(append_.begin - base, 0), end = std::min(append_.end - base, kKvTile);
+    first_half_ = first;
     for (int64_t t = first; t < end; ++t) {
       MakeHalves(t);
       StoreIfSink(t);
@@ -93,14 +98,15 @@ class TileAppender {
     if (plan_.options.window == 0) return Pack(first, end);
     StoreInRing(first, end);
     if (tile_ < plan_.PackedTiles(append_.end)) {
+      first_half_ = 0;
       LoadFromRing();
       Pack(0, kKvTile);
     }
   }
 
  private:
-  uint16_t* KeyHalves(int64_t t) const { return scratch_.key_halves + t * channels_; }
-  uint16_t* ValueHalves(int64_t t) const { return scratch_.value_halves + t * channels_; }
+  uint16_t* KeyHalves(int64_t t) const { return scratch_.key_halves + (t - first_half_) * channels_; }
+  uint16_t* ValueHalves(int64_t t) const { return scratch_.value_halves + (t - first_half_) * channels_; }
 
   void Rotate(const syl_hadamard* rotation, int64_t heads) const {
     if (rotation == nullptr) return;
@@ -112,18 +118,24 @@ class TileAppender {
   }
 
   HWY_INLINE void MakeHalves(int64_t t) const {
-    const int64_t row = tile_ * kKvTile + t - append_.begin;
-    const float *k = append_.k + row * append_.k_stride, *v = append_.v + row * append_.v_stride;
-    if (plan_.PreRope()) {
-      ToHalves(k, channels_, KeyHalves(t));
-    } else {
-      Center(k, layer_.center_keys, channels_, scratch_.row);
-      RotateKeys();
-      ToHalves(scratch_.row, channels_, KeyHalves(t));
-    }
-    Center(v, layer_.center_values, channels_, scratch_.row);
+    append_.tame_keys ? MakeKeyHalves<true>(t) : MakeKeyHalves<false>(t);
+    append_.tame_values ? MakeValueHalves<true>(t) : MakeValueHalves<false>(t);
+  }
+  int64_t RowOf(int64_t t) const { return tile_ * kKvTile + t - append_.begin; }
+
+  template <bool kTame>
+  void MakeKeyHalves(int64_t t) const {
+    const float* k = append_.k + RowOf(t) * append_.k_stride;
+    if (plan_.PreRope()) return ToHalves<kTame>(k, channels_, KeyHalves(t));
+    Center<kTame>(k, layer_.center_keys, channels_, scratch_.row);
+    RotateKeys();
+    ToHalves<kTame>(scratch_.row, channels_, KeyHalves(t));
+  }
+  template <bool kTame>
+  void MakeValueHalves(int64_t t) const {
+    Center<kTame>(append_.v + RowOf(t) * append_.v_stride, layer_.center_values, channels_, scratch_.row);
     Rotate(cache_.rotate_values, 1);
-    ToHalves(scratch_.row, channels_, ValueHalves(t));
+    ToHalves<kTame>(scratch_.row, channels_, ValueHalves(t));
   }
 
   void StoreIfSink(int64_t t) const {
@@ -190,9 +202,9 @@ class TileAppender {
     const KvQuantizer& quantizer = cache_.quantizers[static_cast<size_t>(append_.layer) * 2];
     if (plan_.PreRope()) {
       FromHalves(KeyHalves(t), channels_, scratch_.row);
-      Center(scratch_.row, layer_.center_keys, channels_, scratch_.row);
+      Center<false>(scratch_.row, layer_.center_keys, channels_, scratch_.row);
       RotateKeys();
-      ToHalves(scratch_.row, channels_, KeyHalves(t));
+      ToHalves<false>(scratch_.row, channels_, KeyHalves(t));
     }
     uint8_t* scales = bytes + layer_.keys.scales + t;
     auto* zeros = reinterpret_cast<int8_t*>(bytes + layer_.keys.zeros + t);
@@ -245,6 +257,7 @@ class TileAppender {
   KvHalves& halves_;
   const KvAppendScratch& scratch_;
   const int64_t tile_, heads_, head_dim_, channels_;
+  int64_t first_half_ = 0;  // the token whose halves come first in the scratch
 };
 
 void AppendToTile(const KvAppend& append, int64_t tile, const KvAppendScratch& scratch) {

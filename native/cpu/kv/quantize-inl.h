@@ -55,7 +55,8 @@ HWY_INLINE GroupParams UniformParams(VVirtual step, VVirtual lo, float zero_unit
   const auto has_codes = hn::RebindMask(d, hn::Gt(params.scale, hn::Zero(di)));
   params.inverse = hn::IfThenElseZero(has_codes, hn::Div(hn::Set(d, 1), ScaleValue(params.scale)));
   // Limits are integers: they may come before rounding.
-  const auto zero = hn::Div(hn::Mul(hn::Neg(lo), params.inverse), unit);
+  // (The unit is a power of two.)
+  const auto zero = hn::Mul(hn::Mul(hn::Neg(lo), params.inverse), hn::Set(d, 1 / zero_unit));
   params.zero = hn::NearestInt(hn::Min(hn::Max(zero, hn::Set(d, -128)), hn::Set(d, 127)));
   params.shift = hn::Mul(unit, hn::ConvertTo(d, params.zero));
   return params;

@@ -1,6 +1,7 @@
 #include "native/cpu/kv/quantize.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 namespace sylvester {
@@ -19,6 +20,15 @@ KvQuantizer MakeKvQuantizer(const KvPlan& plan, int32_t layer, int32_t what) {
   quantizer.channels = plan.Channels();
   quantizer.run = plan.geometry.head_dim;
   quantizer.group = keys ? options.group_keys : options.group_values;
+  const int32_t rotate = keys ? options.rotate_keys : options.rotate_values;
+  const int64_t heads = rotate == SYL_KV_ROTATE_GROUP ? options.head_group : 1;
+  const int64_t order = rotate == SYL_KV_ROTATE_NONE ? 1 : heads * plan.geometry.head_dim;
+  float largest_mean = 0;
+  for (const float mean : keys ? of.center_keys : of.center_values) {
+    largest_mean = std::max(largest_mean, std::fabs(mean));
+  }
+  // Less than 65504 by far more than roundings add.
+  quantizer.tame = 60000 / std::sqrt(static_cast<float>(order)) - largest_mean;
   if (keys && options.sort) {
     quantizer.run = quantizer.channels;
     quantizer.order.resize(of.group_of.size());

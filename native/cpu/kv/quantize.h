@@ -16,6 +16,8 @@ struct KvQuantizer {
   int32_t refine;
   float clip;
   KvGrid grid;
+  // Where no magnitude of a row exceeds it, neither does any on the way to its halves.
+  float tame;
   int64_t channels;  // of a row
   int64_t run;       // groups begin anew after so many channels, in their order
   int64_t group;     // channels of a group, but for the last of a run
