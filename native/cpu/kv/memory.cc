@@ -1,5 +1,5 @@
 #include <algorithm>
-#include <numeric>
+#include <new>
 
 #include "native/common/status.h"
 #include "native/cpu/kv/cache.h"

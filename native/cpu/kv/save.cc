@@ -18,9 +18,10 @@
 //          sinks: for each layer keys and values [kv_heads][sinks][head_dim]
 #include <algorithm>
 #include <cinttypes>
+#include <cstddef>
 #include <cstring>
 #include <new>
-#include <numeric>
+#include <utility>
 
 #include "native/common/status.h"
 #include "native/cpu/kv/cache.h"
