@@ -304,7 +304,8 @@ def calibrate(model, ids):
 
 
 def vectors():
-    """Groups of halves: normal, shifted, with an outlier, tiny, constant, zero, one-sided."""
+    """Groups of halves: normal, shifted, with an outlier, tiny, constant, zero, one-sided, halves;
+    4 bits: scales that lie between two bytes, below an even and an odd one."""
     random = np.random.default_rng(5)
     shapes = [
         lambda n: random.standard_normal(n),
@@ -315,6 +316,8 @@ def vectors():
         lambda n: np.zeros(n),
         lambda n: np.abs(random.standard_normal(n)) * 2000,
         lambda n: random.integers(-3, 4, n) / 2,
+        lambda n: np.where(np.arange(n) == 3, 15 * (1 + 1 / 16), 0),
+        lambda n: np.where(np.arange(n) == 3, 15 * (1 + 3 / 16), 0),
     ]
     kinds = [dict(grid="lloyd", bits=bits) for bits in (2, 3, 4)]
     for bits, clip, refine in [
