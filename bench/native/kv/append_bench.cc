@@ -4,13 +4,18 @@
 #include <benchmark/benchmark.h>
 #include <sylvester/sylvester.h>
 
+#include <algorithm>
 #include <cmath>
 #include <memory>
 #include <random>
 #include <string>
 #include <vector>
 
+#include "bench/native/machine.h"
+
 namespace {
+
+using sylvester_bench::Buffer;
 
 constexpr int64_t kHeads = 8, kHeadDim = 128, kChannels = kHeads * kHeadDim;
 constexpr int64_t kTokens = 2048;  // then the text begins anew
@@ -67,10 +72,12 @@ void Append(benchmark::State& state, const std::string& kind, int32_t bits, int6
 
   std::minstd_rand random(1);
   std::normal_distribution<float> normal;
-  std::vector<float> k(static_cast<size_t>(rows * kChannels)), v(k.size());
-  for (std::vector<float>* floats : {&k, &v}) {
-    for (float& x : *floats) x = normal(random);
-  }
+  const int64_t row_bytes = rows * kChannels * static_cast<int64_t>(sizeof(float));
+  const Buffer k_buffer(row_bytes), v_buffer(row_bytes);
+  auto* k = reinterpret_cast<float*>(k_buffer.data);
+  auto* v = reinterpret_cast<float*>(v_buffer.data);
+  std::generate_n(k, rows * kChannels, [&] { return normal(random); });
+  std::generate_n(v, rows * kChannels, [&] { return normal(random); });
   const syl_kv_batch batch = {sizeof(batch), 1, &raw_sequence, &rows};
   int64_t bytes = 0;
   syl_kv_append_workspace(&batch, threads, &bytes);
@@ -83,8 +90,8 @@ void Append(benchmark::State& state, const std::string& kind, int32_t bits, int6
       length = 0;
       state.ResumeTiming();
     }
-    const syl_status status = syl_kv_append_f32(&batch, 0, k.data(), kChannels, v.data(), kChannels, nullptr,
-                                                workspace.data(), bytes, pool.get());
+    const syl_status status =
+        syl_kv_append_f32(&batch, 0, k, kChannels, v, kChannels, nullptr, workspace.data(), bytes, pool.get());
     if (status != SYL_OK) state.SkipWithError(syl_last_error());
     length += rows;
   }

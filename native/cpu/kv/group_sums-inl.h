@@ -153,8 +153,9 @@ class GroupRanges {
         lows[g] = highs[g] = hn::Zero(D8());
         if (base + g < block.count) OfGroup(x + block.first[base + g], block.size[base + g], lows + g, highs + g);
       }
-      hn::Store(Ordered(D8(), JoinLanes(D8(), lows, MinOf())), D8(), low_ + base);
-      hn::Store(Ordered(D8(), JoinLanes(D8(), highs, MaxOf())), D8(), high_ + base);
+      const bool is_empty = base >= block.count;
+      hn::Store(is_empty ? lows[0] : Ordered(D8(), JoinLanes(D8(), lows, MinOf())), D8(), low_ + base);
+      hn::Store(is_empty ? highs[0] : Ordered(D8(), JoinLanes(D8(), highs, MaxOf())), D8(), high_ + base);
     }
   }
   HWY_INLINE VVirtual Low(int64_t i) const { return LoadHalves(reinterpret_cast<const uint16_t*>(low_ + i)); }
@@ -242,7 +243,6 @@ struct GroupCodeSums {
       Partial partial;
       for (int64_t g = 0; g < kSumsAtOnce; ++g) {
         const bool exists = base + g < block.count;
-        partial.Clear(g);
         if (exists) OfGroup(x_, codes, block, base + g, g, &partial);
         n[base + g] = exists ? static_cast<float>(block.size[base + g]) : 1;
       }
@@ -272,9 +272,11 @@ struct GroupCodeSums {
     V4 x[kSumsAtOnce], xq[kSumsAtOnce];
     hn::Vec<D4Int> q[kSumsAtOnce], qq[kSumsAtOnce];
 
-    HWY_INLINE void Clear(int64_t g) {
-      x[g] = xq[g] = hn::Zero(D4());
-      q[g] = qq[g] = hn::Zero(D4Int());
+    HWY_INLINE Partial() {
+      for (int64_t g = 0; g < kSumsAtOnce; ++g) {
+        x[g] = xq[g] = hn::Zero(D4());
+        q[g] = qq[g] = hn::Zero(D4Int());
+      }
     }
   };
 

@@ -49,17 +49,13 @@ HWY_INLINE VVirtual ScaleValue(VVirtualInt scale) {
 HWY_INLINE GroupParams UniformParams(VVirtual step, VVirtual lo, float zero_unit) {
   const DVirtual d;
   const DVirtualInt di;
-  const auto unit = hn::Set(d, zero_unit);
-  GroupParams params;
-  params.scale = ScaleBits(hn::Max(step, hn::Div(hn::Abs(lo), hn::Set(d, 119 * zero_unit))));
-  const auto has_codes = hn::RebindMask(d, hn::Gt(params.scale, hn::Zero(di)));
-  params.inverse = hn::IfThenElseZero(has_codes, hn::Div(hn::Set(d, 1), ScaleValue(params.scale)));
-  // Limits are integers: they may come before rounding.
-  // (The unit is a power of two.)
-  const auto zero = hn::Mul(hn::Mul(hn::Neg(lo), params.inverse), hn::Set(d, 1 / zero_unit));
-  params.zero = hn::NearestInt(hn::Min(hn::Max(zero, hn::Set(d, -128)), hn::Set(d, 127)));
-  params.shift = hn::Mul(unit, hn::ConvertTo(d, params.zero));
-  return params;
+  const auto scale = ScaleBits(hn::Max(step, hn::Div(hn::Abs(lo), hn::Set(d, 119 * zero_unit))));
+  const auto has_codes = hn::RebindMask(d, hn::Gt(scale, hn::Zero(di)));
+  const auto inverse = hn::IfThenElseZero(has_codes, hn::Div(hn::Set(d, 1), ScaleValue(scale)));
+  // The unit is a power of two; limits are integers, which may come before rounding.
+  const auto exact = hn::Mul(hn::Mul(hn::Neg(lo), inverse), hn::Set(d, 1 / zero_unit));
+  const auto zero = hn::NearestInt(hn::Min(hn::Max(exact, hn::Set(d, -128)), hn::Set(d, 127)));
+  return {scale, zero, inverse, hn::Mul(hn::Set(d, zero_unit), hn::ConvertTo(d, zero))};
 }
 
 HWY_INLINE void FitUniform(const KvQuantizer& quantizer, const uint16_t* x, GroupBlock* block) {
