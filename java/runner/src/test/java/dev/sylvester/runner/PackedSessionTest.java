@@ -182,14 +182,23 @@ class PackedSessionTest {
       assertThat(last(session)).isEqualTo(reference);
       // Before the end of the prompt there is another prompt.
       session.truncate(59);
-      session.append(prompt[59]);
+      session.append(Arrays.copyOfRange(prompt, 59, 60));
+      session.append(rest);
+      assertThat(last(session)).isEqualTo(reference);
+      session.truncate(30);
       session.append(rest);
       float[] other = last(session);
+      assertThat(other).isNotEqualTo(reference);
       session.reset();
       session.append(prompt);
       session.append(rest);
       assertThat(last(session)).isEqualTo(reference);
-      assertThat(other).isEqualTo(reference);
+      try (Session fork = session.fork()) {
+        fork.truncate(30);
+        fork.append(Arrays.copyOfRange(prompt, 30, 60));
+        fork.append(rest);
+        assertThat(last(fork)).isEqualTo(reference);
+      }
     }
   }
 
