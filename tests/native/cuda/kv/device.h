@@ -214,6 +214,9 @@ class KvDevice {
     return y;
   }
 
+  // The first tiles of a text get no tile of the arena any more.
+  void Forget(int64_t text, int64_t tiles) { std::fill_n(tables_[text].begin(), tiles, -1); }
+
   void Truncate(int64_t text, int64_t tokens) {
     lengths_[text] = tokens;
     const auto tiles = static_cast<size_t>(model_.plan().PackedTiles(tokens));

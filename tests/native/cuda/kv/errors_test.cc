@@ -67,6 +67,11 @@ TEST_P(CudaKvAbi, RefusesPlans) {
   Refused(library().kv_plan_new(file.data(), bytes - 1, &plan_.geometry, &made), SYL_BAD_DATA, "kv_plan_new");
   file[200] ^= 4;
   Refused(make(), SYL_BAD_DATA, "kv_plan_new");
+  KvCase before_rope;
+  before_rope.rope = SYL_KV_PRE_ROPE;
+  const KvModelPlan other(before_rope);
+  Refused(library().kv_plan_new(other.file.data(), static_cast<int64_t>(other.file.size()), &other.geometry, &made),
+          SYL_UNSUPPORTED, "PRE_ROPE");
   EXPECT_EQ(made, nullptr);
   library().kv_plan_free(nullptr);
 }

@@ -34,6 +34,7 @@ struct KvCase {
   int32_t first_tokens = 2, max_sinks = 3, window = 32;
   float soft_cap = 0;
   int64_t attention_window = 0;
+  int32_t rope = SYL_KV_POST_ROPE;
 };
 
 inline void PrintTo(const KvCase& c, std::ostream* os) { *os << c.name; }
@@ -51,7 +52,7 @@ struct KvModelPlan {
     geometry.rope_magnitude = 1;
     syl_kv_options o = {};
     o.struct_size = sizeof(o);
-    o.rope = SYL_KV_POST_ROPE;
+    o.rope = c.rope;
     o.rotate_keys = o.rotate_values = c.rotate;
     o.center = c.center;
     o.grid = c.grid;
