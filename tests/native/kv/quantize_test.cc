@@ -1,6 +1,10 @@
 // What the quantiser does to numbers: errors known from elsewhere, and laws that hold whatever they are.
 #include <sylvester/sylvester.h>
 
+#include <cctype>
+#include <fstream>
+#include <utility>
+
 #include "tests/native/kv/reference.h"
 #include "tests/native/kv/text.h"
 
@@ -142,6 +146,75 @@ TEST(KvQuantize, ConstantGroupsStayConstant) {
       }
     }
   }
+}
+
+// ---- Groups quantised by numpy: tests/golden/make_kv.py -------------------------------------------------------------
+
+// The text of a member's value in an object of a file without nested objects of this name; empty without one.
+std::string Member(const std::string& object, const std::string& name) {
+  const std::string key = "\"" + name + "\": ";
+  const size_t at = object.find(key);
+  if (at == std::string::npos) return "";
+  const size_t begin = at + key.size();
+  const size_t end = object[begin] == '[' ? object.find(']', begin) : object.find_first_of(",}", begin);
+  return object.substr(begin, end - begin);
+}
+
+// Elements of an array of strings or numbers.
+std::vector<std::string> Elements(const std::string& array) {
+  std::vector<std::string> elements;
+  std::string text;
+  for (const char c : array) {
+    if (std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-') text += c;
+    if (c == ',') elements.push_back(std::exchange(text, ""));
+  }
+  elements.push_back(text);
+  return elements;
+}
+
+TEST(KvQuantize, GroupsAreThoseOfNumpy) {
+  std::ifstream file(SYLVESTER_SOURCE_DIR "/tests/golden/kv.json");
+  std::stringstream all;
+  all << file.rdbuf();
+  const std::string text = all.str();
+  const size_t cases = text.find("\"cases\": [", text.find("\"quantiser\""));
+  ASSERT_NE(cases, std::string::npos);
+  int compared = 0;
+  for (size_t begin = text.find('{', cases); begin != std::string::npos; begin = text.find('{', begin + 1)) {
+    const std::string object = text.substr(begin, text.find('}', begin) + 1 - begin);
+    const auto number = [&](const char* name) { return std::strtod(Member(object, name).c_str(), nullptr); };
+    const auto bits = static_cast<int32_t>(number("bits")), n = static_cast<int32_t>(number("n"));
+    if (bits == 0) break;  // behind the cases
+    const std::vector<std::string> halves = Elements(Member(text.substr(text.find("\"halves\"")), std::to_string(n)));
+    const std::vector<std::string> codes = Elements(Member(object, "codes"));
+    const std::vector<std::string> scales = Elements(Member(object, "scales"));
+    const std::vector<std::string> zeros = Elements(Member(object, "zeros"));
+    Rows v(static_cast<int64_t>(codes.size()), n, 1);
+    for (size_t r = 0; r < codes.size(); ++r) {
+      ASSERT_EQ(halves[r].size(), static_cast<size_t>(4 * n));
+      for (int32_t c = 0; c < n; ++c) {
+        v.At(r)[c] = sylvester::FloatFromF16(
+            static_cast<uint16_t>(std::strtoul(halves[r].substr(4 * c, 4).c_str(), nullptr, 16)));
+      }
+    }
+    syl_kv_options o = Options(bits, n);
+    o.grid = Member(object, "grid") == "\"lloyd\"" ? SYL_KV_LLOYD_MAX : SYL_KV_UNIFORM;
+    o.clip_mode = Member(object, "clip_mode") == "\"midpoint\"" ? SYL_KV_CLIP_MIDPOINT : SYL_KV_CLIP_RANGE;
+    if (o.grid == SYL_KV_UNIFORM) o.clip_values = static_cast<float>(number("clip"));
+    o.integer_zero = Member(object, "integer_zero") == "true";
+    o.refine = static_cast<int32_t>(number("refine"));
+    const Quantized q(o, n, v);
+    const size_t digits = bits == 8 ? 2 : 1;
+    for (size_t r = 0; r < codes.size(); ++r, ++compared) {
+      ASSERT_EQ(q.scales[r], std::stoi(scales[r])) << object << " group " << r;
+      ASSERT_EQ(q.zeros[r], std::stoi(zeros[r])) << object << " group " << r;
+      for (int32_t c = 0; c < n; ++c) {
+        ASSERT_EQ(q.codes[r * n + c], std::stoi(codes[r].substr(digits * c, digits), nullptr, 16))
+            << object << " group " << r << " element " << c;
+      }
+    }
+  }
+  EXPECT_GE(compared, 500);
 }
 
 }  // namespace
