@@ -20,10 +20,8 @@ import picocli.CommandLine.Option;
     description = "Prefill and decode speed of a model.",
     footer = {
       "",
-      "Without --json, the best of several runs of some requests. With it, requests come from"
-          + " stdin,",
-      "a line each, and every one is answered by a JSON object on a line; the first line tells"
-          + " what",
+      "Without --json, the best of several runs of some requests. With it, requests come from stdin,",
+      "a line each, and every one is answered by a JSON object on a line; the first line tells what",
       "is measured:",
       "  prefill N    from an empty cache, N tokens in one go, logits of the last one",
       "  decode C T   with C tokens cached, T steps of one token, logits of each",

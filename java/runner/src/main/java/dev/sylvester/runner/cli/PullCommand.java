@@ -12,8 +12,7 @@ import picocli.CommandLine.Parameters;
     description = "Bring a model into the user's cache; afterwards no network is needed.",
     footer = {
       "",
-      "A download that broke off goes on where it stopped. An alias is checked against its"
-          + " SHA-256.",
+      "A download that broke off goes on where it stopped. An alias is checked against its SHA-256.",
       "A .safetensors address also brings config.json and the tokenizer from beside it.",
       "The cache is $XDG_CACHE_HOME/sylvester or ~/.cache/sylvester.",
       "",
