@@ -115,6 +115,9 @@ int64_t Carve(const Job& job, int32_t threads, void* workspace, Parts* parts) {
     parts->queries.integers = carver.Take<int8_t>(queries * QueryDigits(keys.bits) * g.head_dim);
     parts->queries.factors = carver.Take<float>(queries);
     parts->queries.group_sums = carver.Take<float>(queries * (keys.groups / g.kv_heads));
+    if (g.soft_cap > 0 && !plan.layers[job.layer].center_keys.empty()) {
+      parts->queries.offsets = carver.Take<float>(queries);
+    }
   }
   if (job.split) {
     parts->runs_left = carver.Take<Counter>(job.strips);
@@ -157,6 +160,7 @@ class Attention {
         to->queries.factors = parts.queries.factors + query;
         to->queries.group_sums = parts.queries.group_sums + query * (layer.keys.groups / g.kv_heads);
       }
+      to->queries.offsets = parts.queries.offsets == nullptr ? nullptr : parts.queries.offsets + query;
       parts.first_strips[call] = strip;
       parts.first_rows[call++] = row;
       row += to->view.rows;
@@ -206,12 +210,26 @@ class Attention {
     return scratch;
   }
 
+  // Scores of the means that packed and kept keys are without.
+  static void MakeOffsets(const KvCall& call, const float* q, float* offsets) {
+    const syl_attention& shape = call.view.shape;
+    for (int64_t h = 0; h < shape.q_heads; ++h) {
+      const float* center = call.Layer().center_keys.data() + h / call.view.Group() * shape.head_dim;
+      double sum = 0;
+      for (int64_t c = 0; c < shape.head_dim; ++c) sum += double{q[h * shape.head_dim + c]} * double{center[c]};
+      offsets[h] = static_cast<float>(sum * double{shape.scale});
+    }
+  }
+
   void Prepare(int64_t row, int32_t worker) const {
     const int64_t c = IndexOf(parts_.first_rows, job_.calls, row);
     const KvCall& call = parts_.calls[c];
     const syl_attention& shape = call.view.shape;
     float* floats = parts_.queries.floats + row * shape.q_heads * shape.head_dim;
     std::memcpy(floats, q_ + row * q_stride_, static_cast<size_t>(shape.q_heads * shape.head_dim) * sizeof(float));
+    if (parts_.queries.offsets != nullptr) {
+      MakeOffsets(call, floats, parts_.queries.offsets + row * shape.q_heads);
+    }
     if (!call.Plan().PreRope() && job_.cache.rotate_keys != nullptr) {
       const KvScratch scratch = Scratch(worker);
       syl_hadamard_run(job_.cache.rotate_keys, floats, floats, nullptr, nullptr, 0, shape.q_heads, nullptr,

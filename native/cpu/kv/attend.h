@@ -23,6 +23,7 @@ struct KvQueries {
   int8_t* integers;   // [digits][head_dim]
   float* factors;     // float = factor * integer
   float* group_sums;  // [groups of a head]: zero_unit * the sum of the integers
+  float* offsets;     // scores of the keys' means, which soft caps must know; NULL without a cap or means
 };
 
 // One layer of one sequence.

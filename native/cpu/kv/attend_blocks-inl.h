@@ -252,6 +252,13 @@ HWY_INLINE void SumPackedValues(const BlockPairs& block, Range tiles, const Resu
 template <int kPairs, bool kVnni>
 HWY_NOINLINE void SumBlock(const BlockPairs& block, const Results& results) {
   const int64_t head_dim = block.HeadDim();
+  if (const float* offsets = block.call.queries.offsets) {
+    for (int p = 0; p < kPairs; ++p) {
+      const float offset = offsets[block.call.QueryIndex(block.head, block.first_pair + p)];
+      float* scores = block.scores + p * kBlockTokens;
+      for (int64_t j = block.visible[p].begin; j < block.visible[p].end; ++j) scores[j] += offset;
+    }
+  }
   for (int p = 0; p < kPairs; ++p) {
     *results.PartialOf(p, head_dim) =
         Softmax(block.visible[p], block.call.view.shape.soft_cap, block.scores + p * kBlockTokens);

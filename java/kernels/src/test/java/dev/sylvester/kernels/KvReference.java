@@ -11,17 +11,20 @@ import java.lang.foreign.MemorySegment;
  * Attention by definition, in double, over what a sequence says its keys and values are, and how
  * far from it the kernel may be.
  *
- * <p>Let q' = R q, k' = R (k - mean), d their length. A query rounded to steps of a = max|q'| / m
- * moves the score of a packed key by at most scale a/2 |k'|_1; float arithmetic moves it by at most
- * 2 d u scale |q| |k|, since a dot product takes d roundings, rotations and positions of both sides
- * less than d more, for the dimensions used here. With all scores within e, weights are within a
- * factor exp(2 e), so that y moves by at most (exp(2 e) - 1) sum p |v - y|. A weight times a scale,
- * w = p s, rounded to steps of max w / n, n = 127 or 4095, moves channel c of y' = R (y - mean) by
- * at most exp(2 e) max w / n sum_j |v'_jc| / s_j over packed tokens. All this holds for the length
- * of the difference, since R keeps lengths.
+ * <p>Let q' = R q, k' = R (k - mean), d their length. A query rounded to steps of a = max|q'| / m,
+ * m = 127 or 8191, has errors that are uniform within a step: they move the score of a packed key
+ * by scale a / sqrt(12) |k'|, as a deviation. Float arithmetic moves it by at most 2 d u scale |q|
+ * |k|, since a dot product takes d roundings, rotations and positions of both sides less than d
+ * more, for the dimensions used here. With all scores within e, weights are within a factor exp(2
+ * e), so that y moves by at most (exp(2 e) - 1) sum p |v - y|. A weight times a scale, w = p s,
+ * rounded by dither to steps of max w / n, n = 127 or 4095, has a deviation of half a step or less:
+ * channel c of y' = R (y - mean) moves by exp(2 e) max w / (2 n) sqrt(sum_j (v'_jc / s_j)^2) over
+ * packed tokens. All this holds for the length of the difference, since R keeps lengths. Seeds are
+ * fixed; deviations count {@value #DEVIATIONS} times.
  */
 final class KvReference {
   private static final double EPS = 0x1p-24;
+  private static final double DEVIATIONS = 4;
   private static final int D = KvModel.HEAD_DIM;
 
   private final KvSequence sequence;
@@ -83,7 +86,8 @@ final class KvReference {
         for (int i = 0; i < D; i++) {
           key[i] -= keyCenter[keyHead * D + i];
         }
-        e += geometry.scale() * step / 2 * length1(rotate(key, options.keys().rotation()));
+        double deviation = geometry.scale() * step / Math.sqrt(12) * norm(key);
+        e += DEVIATIONS * deviation;
       }
       if (geometry.softCap() > 0) {
         weights[t] = geometry.softCap() * Math.tanh(weights[t] / geometry.softCap());
@@ -140,16 +144,16 @@ final class KvReference {
       double sum = 0;
       for (int t = 0; t < packed; t++) {
         most = Math.max(most, weights[t] * scale(scales[t * groups + g]));
-        sum +=
+        double level =
             options.quantizer().grid() == Grid.LLOYD_MAX
                 ? 31
-                : Math.abs(
-                    (codes[t * KvModel.KEY_COLS + keyHead * D + i] & 0xff)
-                        - unit * zeros[t * groups + g]);
+                : (codes[t * KvModel.KEY_COLS + keyHead * D + i] & 0xff)
+                    - unit * zeros[t * groups + g];
+        sum += level * level;
       }
-      squares += Math.pow(most / steps * sum, 2);
+      squares += Math.pow(most / (2 * steps), 2) * sum;
     }
-    return Math.sqrt(squares);
+    return DEVIATIONS * Math.sqrt(squares);
   }
 
   /** The upper half, without the sign, of a half. */
@@ -199,14 +203,6 @@ final class KvReference {
 
   static double norm(double[] x) {
     return Math.sqrt(dot(x, x));
-  }
-
-  private static double length1(double[] x) {
-    double sum = 0;
-    for (double value : x) {
-      sum += Math.abs(value);
-    }
-    return sum;
   }
 
   private static double max(double[] x) {
