@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
 #include "native/common/half.h"
 #include "native/common/status.h"
@@ -77,7 +76,7 @@ syl_status syl_kv_find_sinks_f32(const float* hidden, int64_t stride, int64_t ro
       for (int64_t i = c; i < end; ++i) first.Add({BitsOf(std::fabs(row[i])), r, i});
     }
   }
-  std::memset(sinks, 0, static_cast<size_t>(rows));
+  std::fill_n(sinks, rows, uint8_t{0});
   for (const Element& element : first) sinks[element.row] = 1;
   return SYL_OK;
 }
