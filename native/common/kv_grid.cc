@@ -18,6 +18,13 @@ constexpr double kLloydMax[3][8] = {
 
 }  // namespace
 
+float KvPlan::Clip(int32_t what, int32_t bits) const {
+  const bool keys = what == SYL_KV_KEYS;
+  const int32_t more = bits - (keys ? options.bits_keys : options.bits_values);
+  const float clip = keys ? options.clip_keys : options.clip_values;
+  return more <= 0 ? clip : 1 - (1 - clip) / static_cast<float>(1 << more);
+}
+
 KvGrid KvPlan::Grid(int32_t bits) const {
   KvGrid grid = {};
   if (options.grid == SYL_KV_UNIFORM) {

@@ -101,11 +101,7 @@ struct KvPlan {
   int64_t GroupsPerHead(int32_t group) const { return (geometry.head_dim + group - 1) / group; }
   KvGrid Grid(int32_t bits) const;  // of this plan's kind
   // What a layer of so many bits clips keys or values (SYL_KV_KEYS, SYL_KV_VALUES) by.
-  float Clip(int32_t what, int32_t bits) const {
-    const bool keys = what == SYL_KV_KEYS;
-    if (bits != (keys ? options.bits_keys : options.bits_values)) return 1;
-    return keys ? options.clip_keys : options.clip_values;
-  }
+  float Clip(int32_t what, int32_t bits) const;
 
   // Tiles that are packed, wholly or (without a window) in part, when there are n tokens.
   int64_t PackedTiles(int64_t n) const {

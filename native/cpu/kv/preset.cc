@@ -56,12 +56,11 @@ syl_kv_options Best(int32_t bits) {
   o.rotate_keys = o.rotate_values = SYL_KV_ROTATE_HEAD;
   o.center = SYL_KV_CENTER_KEYS;
   o.clip_mode = SYL_KV_CLIP_MIDPOINT;
-  // Of two bits, shorter groups are worth more than what they cost.
+  // Two bits leave room for layer_bits that give the keys of half of the layers three: 2.5 bits a number in all.
   const bool two = bits == 0 || bits == 2;
-  o.group_keys = o.group_values = two ? 32 : 64;
-  if (two) o.clip_keys = o.clip_values = 0.8f;
+  o.group_keys = o.group_values = two ? 64 : 32;
+  o.clip_keys = o.clip_values = two ? 0.8f : bits == 3 ? 0.9f : 1;
   o.first_tokens = 4;
-  o.max_sinks = 20;
   o.window = 32;
   return o;
 }

@@ -97,8 +97,8 @@ typedef struct syl_kv_options {
                                      * last may be shorter; with sort those of keys are consecutive in sorted order,
                                      * again the last may be shorter. Plans cut longer ones to head_dim, or with sort
                                      * to kv_heads head_dim: syl_kv_plan_options has what is used */
-  float clip_keys, clip_values;     /* 0 < clip <= 1, of layers with the bits above; layers to which layer_bits gives
-                                     * others keep their whole range, clip 1 */
+  float clip_keys, clip_values;     /* 0 < clip <= 1, of layers with the bits above; what is cut off, 1 - clip,
+                                     * halves with every bit that layer_bits gives a layer more */
   int32_t first_tokens;             /* sinks: the first tokens, 0..64 */
   int32_t max_sinks;                /* sinks besides: most that append may be told of, per layer, 0..64 */
   int32_t window;                   /* a multiple of 16, 0..256 */

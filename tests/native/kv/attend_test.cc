@@ -126,6 +126,10 @@ Expected Reference(const Fixture& f, const KvText& text, const float* q_row, int
       score += (is_packed(t) ? rounded : exact)[i] * k[i] * g.scale;
       size += std::fabs(exact[i] * k[i]) * g.scale;
     }
+    // A cap sees the scores of the keys themselves.
+    if (g.soft_cap > 0 && !plan.PreRope() && !layer.center_keys.empty()) {
+      for (int64_t i = 0; i < d; ++i) score += double{q[i]} * layer.center_keys[first + i] * g.scale;
+    }
     scores[t] = g.soft_cap > 0 ? g.soft_cap * std::tanh(score / g.soft_cap) : score;
     largest = std::max(largest, size);
   }

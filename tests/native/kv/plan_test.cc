@@ -363,7 +363,7 @@ TEST(KvPlan, BytesOfLlama3) {
   }
 }
 
-TEST(KvPlan, OnlyTheBitsOfTheOptionsAreClipped) {
+TEST(KvPlan, WhatIsCutOffHalvesWithEveryBit) {
   const KvModel model;
   Options options = PlainOptions();
   options.bits_keys = 2;
@@ -379,10 +379,10 @@ TEST(KvPlan, OnlyTheBitsOfTheOptionsAreClipped) {
   }
   const uint8_t layer_bits[4] = {3, 3, 2, 2};
   options.layer_bits = layer_bits;
-  EXPECT_EQ(clip(0, SYL_KV_KEYS), 1);
+  EXPECT_EQ(clip(0, SYL_KV_KEYS), 1 - (1 - 0.8f) / 2);
   EXPECT_EQ(clip(0, SYL_KV_VALUES), 0.9f);
   EXPECT_EQ(clip(1, SYL_KV_KEYS), 0.8f);
-  EXPECT_EQ(clip(1, SYL_KV_VALUES), 1);
+  EXPECT_EQ(clip(1, SYL_KV_VALUES), 0.9f);
 }
 
 TEST(KvPlan, PackedTiles) {
@@ -466,9 +466,9 @@ TEST(KvPreset, AreWhatTheyAreNamedFor) {
   EXPECT_EQ(Preset("rotatekv", 4).clip_values, 1);
   EXPECT_EQ(Preset("quarot").clip_keys, 0.95f);
   EXPECT_EQ(Preset("turbo").grid, SYL_KV_LLOYD_MAX);
-  EXPECT_EQ(Preset("best").group_keys, 32);
+  EXPECT_EQ(Preset("best").group_keys, 64);
   EXPECT_EQ(Preset("best").clip_values, 0.8f);
-  EXPECT_EQ(Preset("best", 3).group_values, 64);
+  EXPECT_EQ(Preset("best", 3).group_values, 32);
   EXPECT_EQ(Preset("best", 4).clip_keys, 1);
   EXPECT_EQ(Preset("q8").bits_keys, 8);
   EXPECT_EQ(Preset("q4").bits_values, 4);

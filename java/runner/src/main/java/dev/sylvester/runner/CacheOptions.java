@@ -87,6 +87,11 @@ public record CacheOptions(String name, int bits, Path plan) {
     return options.sort() || options.keys().centered() || options.values().centered();
   }
 
+  /** Whether a calibration also chooses layers that get more bits. */
+  boolean mixesBits() {
+    return name.equals("best") && (bits == 0 || bits == 2);
+  }
+
   /** For people and files: the name, and the bits if they were chosen. */
   @Override
   public String toString() {

@@ -1,6 +1,5 @@
 package dev.sylvester.runner;
 
-import dev.sylvester.kernels.KvOptions;
 import dev.sylvester.kernels.KvPlan;
 import dev.sylvester.kernels.ThreadPool;
 import dev.sylvester.runner.format.ModelConfig;
@@ -121,12 +120,12 @@ public final class Model implements AutoCloseable {
   /**
    * Makes a plan of packed caches from texts like those that will be read.
    *
-   * @param options how the caches quantise
+   * @param options the kind of caches, a preset
    * @param samples tokens of texts, each read on its own; 256 tokens in all or more
    * @param progress told about tokens
    * @return the plan, which the caller closes
    */
-  public KvPlan calibrate(KvOptions options, List<int[]> samples, Progress progress) {
+  public KvPlan calibrate(CacheOptions options, List<int[]> samples, Progress progress) {
     requireOpen();
     return caches.calibrate(options, samples, progress);
   }

@@ -17,6 +17,7 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -24,6 +25,8 @@ import java.util.Optional;
 
 /** The kinds of caches that a model's sessions use, each made when it is first asked for. */
 final class ModelCaches implements AutoCloseable {
+  private static final int MEASURED_TOKENS = 1024;
+
   private final ModelFile file;
   private final Weights weights;
   private final int context;
@@ -73,10 +76,32 @@ final class ModelCaches implements AutoCloseable {
     return packed(plan(wanted));
   }
 
-  KvPlan calibrate(KvOptions wanted, List<int[]> samples, Progress progress) {
-    try (KvCalibration calibration = collect(wanted, samples, progress)) {
-      return KvPlan.of(calibration.geometry(), wanted, calibration);
+  KvPlan calibrate(CacheOptions wanted, List<int[]> samples, Progress progress) {
+    KvOptions preset = wanted.preset();
+    try (KvCalibration calibration = collect(preset, samples, progress)) {
+      if (wanted.mixesBits()) {
+        preset = preset.withLayerBits(layerBits(preset, calibration, samples));
+      }
+      return KvPlan.of(calibration.geometry(), preset, calibration);
     }
+  }
+
+  /** A third bit for the keys of that half of the layers whose attention two bits hurt most. */
+  private List<KvOptions.LayerBits> layerBits(
+      KvOptions preset, KvCalibration calibration, List<int[]> samples) {
+    int[] tokens =
+        samples.stream()
+            .flatMapToInt(Arrays::stream)
+            .limit(Math.min(context, MEASURED_TOKENS))
+            .toArray();
+    double[] errors = new double[weights.config().layers()];
+    measure(KvPlan.of(calibration.geometry(), preset, calibration), tokens, errors);
+    double[] sorted = errors.clone();
+    Arrays.sort(sorted);
+    double median = sorted[(sorted.length - 1) / 2];
+    return Arrays.stream(errors)
+        .mapToObj(error -> new KvOptions.LayerBits(error > median ? 3 : 2, 2))
+        .toList();
   }
 
   /** What plans of such options are made from; the caller closes it. */

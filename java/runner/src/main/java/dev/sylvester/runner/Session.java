@@ -13,9 +13,9 @@ import java.util.List;
 /**
  * One text that a model reads and continues. Its keys and values stay in a cache: a request whose
  * prompt begins as the text does pays only for the rest. Results never depend on what was cached or
- * on how tokens were grouped, with one exception: packed caches that keep the most important tokens
- * of a prompt exactly (those of the presets {@code best} and {@code rotatekv}) choose them in the
- * first append. One thread at a time; sessions of one model may be used concurrently.
+ * on how tokens were grouped, with one exception: a packed cache that keeps the most important
+ * tokens of a prompt exactly (the preset {@code rotatekv}) chooses them in the first append. One
+ * thread at a time; sessions of one model may be used concurrently.
  */
 public final class Session implements AutoCloseable {
   private final Model model;

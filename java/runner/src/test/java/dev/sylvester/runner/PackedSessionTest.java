@@ -31,8 +31,7 @@ class PackedSessionTest {
     model = Model.load("gsm-mini", ModelOptions.defaults().withThreads(2));
     for (String preset : List.of("best", "rotatekv")) {
       try (KvPlan plan =
-          model.calibrate(
-              CacheOptions.of(preset).preset(), List.of(tokens(400, 1)), Progress.NONE)) {
+          model.calibrate(CacheOptions.of(preset), List.of(tokens(400, 1)), Progress.NONE)) {
         plan.save(folder.resolve(preset));
       }
     }

@@ -21,8 +21,8 @@ import picocli.CommandLine.Option;
     footer = {
       "",
       "Some kinds of packed caches take away the means of keys, or sort channels by them. They are",
-      "collected here, with floats in the cache. Take a text like those that the model will read,"
-          + " and",
+      "collected here, with floats in the cache; best of 2 bits also gives the keys of half of the",
+      "layers a third one. Take a text like those that the model will read," + " and",
       "never one that it is tested on. A .jsonl file has a problem (question, answer) on each"
           + " line,",
       "which are read one by one; any other is cut into windows of --context tokens.",
@@ -104,7 +104,7 @@ final class CalibrateCommand implements Callable<Integer> {
     arguments.context = context;
     try (Model opened = arguments.openUpTo(DEFAULT_WINDOW);
         TerminalProgress progress = TerminalProgress.counting("Calibrating", "tokens");
-        KvPlan plan = opened.calibrate(cache.preset(), samples(opened), progress)) {
+        KvPlan plan = opened.calibrate(cache, samples(opened), progress)) {
       plan.save(output);
       KvPlan.Info info = plan.info();
       main.out.printf(
