@@ -90,7 +90,7 @@ struct Setting {
   }
 
   // What layer 1 should have of a token.
-  const ReferenceToken& Want(int32_t what, int64_t token) const {
+  const KvReferenceToken& Want(int32_t what, int64_t token) const {
     if (want_[what].empty()) {
       const KvReference reference(*plan->plan);
       const Rows& rows = what == SYL_KV_KEYS ? keys_and_values.k : keys_and_values.v;
@@ -104,7 +104,7 @@ struct Setting {
   KvPlanPtr plan{nullptr, &syl_kv_plan_free};
 
  private:
-  mutable std::vector<ReferenceToken> want_[2];
+  mutable std::vector<KvReferenceToken> want_[2];
 };
 
 // Sinks of a text: of its `told` tokens, those that append is told of.
@@ -121,7 +121,7 @@ void ExpectBytes(const Setting& setting, const syl_kv_sequence& sequence, const 
   const int32_t layer = 1;
   const int64_t tokens = sequence.lengths[layer], d = plan.geometry.head_dim, heads = plan.geometry.kv_heads;
   const sylvester::KvHalves& halves = sequence.halves[layer];
-  std::vector<ReferenceToken> keys, values;
+  std::vector<KvReferenceToken> keys, values;
   std::vector<int64_t> sinks;
   for (int64_t t = 0; t < tokens; ++t) {
     keys.push_back(setting.Want(SYL_KV_KEYS, t));
@@ -136,7 +136,7 @@ void ExpectBytes(const Setting& setting, const syl_kv_sequence& sequence, const 
       ASSERT_EQ(halves.sink_values[at], values[sinks[i]].halves[c]) << "sink " << sinks[i] << " channel " << c;
     }
     // In a tile a sink is nothing.
-    for (ReferenceToken* token : {&keys[sinks[i]], &values[sinks[i]]}) {
+    for (KvReferenceToken* token : {&keys[sinks[i]], &values[sinks[i]]}) {
       token->codes.clear();
       token->scales.clear();
       token->zeros.clear();

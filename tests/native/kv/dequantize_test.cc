@@ -93,7 +93,7 @@ void ExpectTokens(const Setting& setting) {
     const KvGrid grid = plan.Grid(reference.Side(0, what).bits);
     for (int64_t t = 0; t < tokens; ++t) {
       const float* row = what == SYL_KV_KEYS ? setting.tokens.k.At(t) : setting.tokens.v.At(t);
-      const ReferenceToken token = reference.Token(0, what, row);
+      const KvReferenceToken token = reference.Token(0, what, row);
       const bool halves = t >= packed || setting.mask[t] != 0 || t < plan.options.first_tokens;
       std::vector<double> x(token.codes.size());
       for (size_t c = 0; c < x.size(); ++c) {
@@ -172,7 +172,7 @@ TEST(KvDequantize, CodesAreThoseOfTheReference) {
                 SYL_OK)
           << syl_last_error();
       for (int64_t t = 0; t < packed; ++t) {
-        ReferenceToken token =
+        KvReferenceToken token =
             reference.Token(0, what, what == SYL_KV_KEYS ? setting.tokens.k.At(t) : setting.tokens.v.At(t));
         if (t < 2 || setting.mask[t] != 0)
           token = {{}, std::vector<uint8_t>(cols), std::vector<uint8_t>(groups), std::vector<int8_t>(groups)};

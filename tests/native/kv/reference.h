@@ -39,7 +39,7 @@ inline uint8_t NearestScale(float x) {
   return static_cast<uint8_t>(up < down || (up == down && scale % 2 == 0) ? scale : scale - 1);
 }
 
-struct ReferenceGroup {
+struct KvReferenceGroup {
   uint8_t scale = 0;
   int8_t zero = 0;
   std::vector<uint8_t> codes;
@@ -50,8 +50,8 @@ class ReferenceQuantizer {
   ReferenceQuantizer(const syl_kv_options& options, const KvGrid& grid, int32_t bits, float clip)
       : options_(options), grid_(grid), m_((1 << bits) - 1), clip_(clip) {}
 
-  ReferenceGroup Quantize(const std::vector<float>& x) const {
-    ReferenceGroup group;
+  KvReferenceGroup Quantize(const std::vector<float>& x) const {
+    KvReferenceGroup group;
     group.codes.resize(x.size());
     const auto n = static_cast<float>(x.size());
     if (options_.grid == SYL_KV_LLOYD_MAX) {
@@ -107,7 +107,7 @@ class ReferenceQuantizer {
     return lanes[0];
   }
 
-  void SetCodes(const std::vector<float>& x, float step, float lo, ReferenceGroup* group) const {
+  void SetCodes(const std::vector<float>& x, float step, float lo, KvReferenceGroup* group) const {
     *group = {NearestScale(step), 0, std::vector<uint8_t>(x.size())};
     if (group->scale == 0) return;
     const float u = grid_.zero_unit, inverse = 1 / static_cast<float>(ScaleValue(group->scale));
@@ -126,7 +126,7 @@ class ReferenceQuantizer {
 };
 
 // One token of one side of a layer.
-struct ReferenceToken {
+struct KvReferenceToken {
   std::vector<uint16_t> halves;  // as they are kept
   std::vector<uint8_t> codes;    // [channels]
   std::vector<uint8_t> scales;   // [groups]
@@ -152,12 +152,12 @@ class KvReference {
     return what == SYL_KV_KEYS ? plan_.layers[layer].keys : plan_.layers[layer].values;
   }
 
-  ReferenceToken Token(int32_t layer, int32_t what, const float* row) const {
+  KvReferenceToken Token(int32_t layer, int32_t what, const float* row) const {
     const bool raw = what == SYL_KV_KEYS && plan_.PreRope();
     std::vector<float> x(row, row + plan_.Channels());
     if (raw) {
       RoundToHalves(&x);
-      ReferenceToken token = Quantized(layer, what, Rotated(layer, what, x));
+      KvReferenceToken token = Quantized(layer, what, Rotated(layer, what, x));
       for (size_t c = 0; c < x.size(); ++c) token.halves[c] = sylvester::F16FromFloat(x[c]);
       return token;
     }
@@ -173,13 +173,13 @@ class KvReference {
   }
 
   // The bytes of a tile whose token t is keys[t], values[t]; fewer than 16 for an open tile. Empty codes: a sink.
-  std::vector<uint8_t> Tile(int32_t layer, const std::vector<ReferenceToken>& keys,
-                            const std::vector<ReferenceToken>& values) const {
+  std::vector<uint8_t> Tile(int32_t layer, const std::vector<KvReferenceToken>& keys,
+                            const std::vector<KvReferenceToken>& values) const {
     std::vector<uint8_t> tile(plan_.layers[layer].tile_bytes);
     const int64_t d = plan_.geometry.head_dim;
     for (const int32_t what : {SYL_KV_KEYS, SYL_KV_VALUES}) {
       const KvSide& side = Side(layer, what);
-      const std::vector<ReferenceToken>& tokens = what == SYL_KV_KEYS ? keys : values;
+      const std::vector<KvReferenceToken>& tokens = what == SYL_KV_KEYS ? keys : values;
       for (size_t t = 0; t < tokens.size(); ++t) {
         for (size_t c = 0; c < tokens[t].codes.size(); ++c) {
           uint8_t* head = tile.data() + side.codes + static_cast<int64_t>(c) / d * side.head_bytes;
@@ -225,13 +225,13 @@ class KvReference {
     return x;
   }
 
-  ReferenceToken Quantized(int32_t layer, int32_t what, const std::vector<float>& x) const {
+  KvReferenceToken Quantized(int32_t layer, int32_t what, const std::vector<float>& x) const {
     const KvSide& side = Side(layer, what);
     const syl_kv_options& o = plan_.options;
     float clip = what == SYL_KV_KEYS ? o.clip_keys : o.clip_values;
     if (side.bits != (what == SYL_KV_KEYS ? o.bits_keys : o.bits_values)) clip = 1;
     const ReferenceQuantizer quantizer(o, plan_.Grid(side.bits), side.bits, clip);
-    ReferenceToken token;
+    KvReferenceToken token;
     token.codes.resize(x.size());
     for (const float v : x) token.halves.push_back(sylvester::F16FromFloat(v));
     std::vector<std::vector<size_t>> channels(side.groups);
@@ -239,7 +239,7 @@ class KvReference {
     for (const std::vector<size_t>& of : channels) {
       std::vector<float> numbers;
       for (const size_t c : of) numbers.push_back(x[c]);
-      const ReferenceGroup group = quantizer.Quantize(numbers);
+      const KvReferenceGroup group = quantizer.Quantize(numbers);
       for (size_t i = 0; i < of.size(); ++i) token.codes[of[i]] = group.codes[i];
       token.scales.push_back(group.scale);
       token.zeros.push_back(group.zero);
