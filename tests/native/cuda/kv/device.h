@@ -363,7 +363,7 @@ inline std::vector<KvCase> KvCases() {
     c->clip_mode = SYL_KV_CLIP_RANGE;
     c->group_keys = c->group_values = 32;
   });
-  add("layers of 2 and 3, 4 and 2 bits, the 2 clipped", [](KvCase* c) { c->layer_bits = {2, 3, 4, 2}; });
+  add("layers of 2 and 3, 4 and 2 bits, clipped the less", [](KvCase* c) { c->layer_bits = {2, 3, 4, 2}; });
   add("8 bits, heads of 80, groups of 32, integer zeros, no window", [](KvCase* c) {
     c->bits_keys = c->bits_values = 8;
     c->head_dim = 80;

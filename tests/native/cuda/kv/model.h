@@ -170,8 +170,10 @@ class KvModel {
       }
       return group;
     }
-    const bool clipped = bits == (side == SYL_KV_KEYS ? o.bits_keys : o.bits_values);
-    const float clip = !clipped ? 1 : side == SYL_KV_KEYS ? o.clip_keys : o.clip_values;
+    const bool keys = side == SYL_KV_KEYS;
+    float cut = 1 - (keys ? o.clip_keys : o.clip_values);
+    for (int32_t b = keys ? o.bits_keys : o.bits_values; b < bits; ++b) cut /= 2;
+    const float clip = 1 - cut;
     const float m = static_cast<float>((1 << bits) - 1), u = grid.zero_unit;
     float lo = *std::min_element(x, x + n), hi = *std::max_element(x, x + n);
     if (o.clip_mode == SYL_KV_CLIP_RANGE) {
