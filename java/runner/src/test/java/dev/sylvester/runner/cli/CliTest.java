@@ -253,7 +253,7 @@ class CliTest {
     assertThat(run.err()).isEmpty();
     assertThat(run.out())
         .contains("Q: Henry finds 5 coins", "right", "tok/s", "bytes/token")
-        .containsPattern("f16 +[0-2]/2 +[0-9]+ +2560\nbest +[0-2]/2 +[0-9]+ +400\n");
+        .containsPattern("f16 +[0-2]/2 +[0-9]+ +2560\nbest +[0-2]/2 +[0-9]+ +392\n");
     assertThat(run.code()).isZero();
   }
 
