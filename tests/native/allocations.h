@@ -6,8 +6,9 @@
 
 namespace sylvester_test {
 
+// (__thread, since what GCC calls for a thread_local of another file looks like a NULL pointer to its sanitizer.)
 // Allocations of this thread that succeed before one fails; none fails when it is negative.
-extern thread_local int64_t allocations_left;
+extern __thread int64_t allocations_left;
 
 // Refuses each allocation of run in turn, until there is none left to refuse; run must then say so in `text` and
 // succeed only where it can do without. Counts refusals. after is called with each status, with memory.
