@@ -4,6 +4,7 @@
 #include <cmath>
 #include <type_traits>
 
+#include "native/common/align.h"
 #include "native/common/pool.h"
 #include "native/common/status.h"
 #include "native/common/tier.h"
@@ -252,15 +253,8 @@ namespace {
 
 constexpr void (*kRunTransforms[kTierCount])(const HadamardJob&, int64_t, int64_t, uint8_t*) = SYL_TIERS(RunTransforms);
 
-constexpr int64_t kAlignment = 64;
 // Longest transform of the vertical path: its rows should stay in the second-level cache.
 constexpr int64_t kMaxVertical = int64_t{1} << 12;
-
-int64_t Aligned(int64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
-
-uint8_t* Aligned(void* workspace) {
-  return reinterpret_cast<uint8_t*>(Aligned(static_cast<int64_t>(reinterpret_cast<uintptr_t>(workspace))));
-}
 
 int64_t WorkspaceOf(const syl_hadamard& plan, int32_t threads) {
   const int64_t bytes = plan.scratch.bytes;

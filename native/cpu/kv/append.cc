@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <new>
 
+#include "native/common/align.h"
 #include "native/common/pool.h"
 #include "native/common/status.h"
 #include "native/cpu/kv/finite.h"
@@ -11,11 +12,8 @@
 namespace sylvester {
 namespace {
 
-constexpr int64_t kAlignment = 64;
 // Fewer rows are done before another thread wakes.
 constexpr int64_t kRowsForThreads = 16;
-
-int64_t Aligned(int64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
 // The workspace has the parts, then the memory of each worker.
 struct Part {
@@ -139,7 +137,7 @@ syl_status syl_kv_append_f32(const syl_kv_batch* batch, int32_t layer, const flo
   if (status != SYL_OK) return status;
 
   // From here on nothing fails.
-  auto* memory = reinterpret_cast<uint8_t*>(Aligned(static_cast<int64_t>(reinterpret_cast<uintptr_t>(workspace))));
+  uint8_t* memory = Aligned(workspace);
   auto* parts = reinterpret_cast<Part*>(memory);
   memory += PartBytes(*batch);
   row = 0;

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <new>
 
+#include "native/common/align.h"
 #include "native/common/pool.h"
 #include "native/common/status.h"
 #include "native/cpu/kv/finite.h"
@@ -13,21 +14,11 @@
 namespace sylvester {
 namespace {
 
-// As for the float cache (nn/attention.cc): fewer tiles of pairs than this leave threads idle, and then blocks of keys
-// run side by side too and meet in the workspace. The result does not depend on the choice.
-constexpr int64_t kEnoughTiles = 32;
-constexpr int64_t kTasksPerThread = 8;
-constexpr int64_t kAlignment = 64;
-
-int64_t Aligned(int64_t bytes) { return CeilDiv(bytes, kAlignment) * kAlignment; }
-
 // Hands out aligned parts of a workspace; without one it only counts.
 class Carver {
  public:
   explicit Carver(void* workspace) {
-    const auto address = reinterpret_cast<uintptr_t>(workspace);
-    if (workspace != nullptr)
-      base_ = static_cast<uint8_t*>(workspace) + (kAlignment - address % kAlignment) % kAlignment;
+    if (workspace != nullptr) base_ = Aligned(workspace);
   }
   template <typename T>
   T* Take(int64_t count) {
@@ -43,6 +34,13 @@ class Carver {
 };
 
 using Counter = std::atomic<int32_t>;
+
+// Blocks that some row sees, and results of blocks, one for each head and pair.
+int64_t BlocksOf(const AttentionCall& view) {
+  const Range blocks = view.VisibleBlocks({0, view.Pairs()});
+  return blocks.end - blocks.begin;
+}
+int64_t SlotsOf(const AttentionCall& view) { return view.shape.kv_heads * view.Pairs() * BlocksOf(view); }
 
 // A call for each sequence with rows. Strips are tiles of pairs of a unit.
 struct Job {
@@ -67,9 +65,8 @@ struct Job {
       ++calls;
       rows += batch.rows[i];
       strips += view.Tiles() * units;
-      const Range blocks = view.VisibleBlocks({0, view.Pairs()});
-      slots += view.shape.kv_heads * view.Pairs() * (blocks.end - blocks.begin);
-      split |= blocks.end - blocks.begin > 1;
+      slots += SlotsOf(view);
+      split |= BlocksOf(view) > 1;
     }
     if (strips >= kEnoughTiles) split = false;
   }
@@ -91,6 +88,7 @@ struct Parts {
   KvCall* calls;
   int64_t* first_strips;  // [calls + 1]
   int64_t* first_rows;    // [calls + 1]
+  int64_t* first_slots;   // [calls]
   KvQueries queries;
   Counter* runs_left;  // [strips]
   float* results;      // [slots][ResultFloats]
@@ -109,6 +107,7 @@ int64_t Carve(const Job& job, int32_t threads, void* workspace, Parts* parts) {
   parts->calls = carver.Take<KvCall>(job.calls);
   parts->first_strips = carver.Take<int64_t>(job.calls + 1);
   parts->first_rows = carver.Take<int64_t>(job.calls + 1);
+  parts->first_slots = carver.Take<int64_t>(job.calls);
   parts->queries.floats = carver.Take<float>(queries * g.head_dim);
   if (!plan.PreRope()) {
     const KvSide& keys = plan.layers[job.layer].keys;
@@ -142,7 +141,7 @@ class Attention {
     const KvPlan& plan = *job.cache.plan;
     const KvLayer& layer = plan.layers[job.layer];
     const syl_kv_geometry& g = plan.geometry;
-    int64_t call = 0, row = 0, strip = 0;
+    int64_t call = 0, row = 0, strip = 0, slot = 0;
     for (int32_t i = 0; i < job.batch.sequences; ++i) {
       if (job.batch.rows[i] == 0) continue;
       KvCall* to = new (parts.calls + call) KvCall;
@@ -162,9 +161,11 @@ class Attention {
       }
       to->queries.offsets = parts.queries.offsets == nullptr ? nullptr : parts.queries.offsets + query;
       parts.first_strips[call] = strip;
-      parts.first_rows[call++] = row;
+      parts.first_rows[call] = row;
+      parts.first_slots[call++] = slot;
       row += to->view.rows;
       strip += to->view.Tiles() * job.units;
+      slot += SlotsOf(to->view);
     }
     parts.first_strips[call] = strip;
     parts.first_rows[call] = row;
@@ -260,10 +261,7 @@ class Attention {
   void RunBlocks() const {
     const int64_t result_floats = ResultFloats(job_.cache.plan->geometry.head_dim);
     int64_t most_blocks = 1;
-    for (int64_t c = 0; c < job_.calls; ++c) {
-      const Range blocks = parts_.calls[c].view.VisibleBlocks({0, parts_.calls[c].view.Pairs()});
-      most_blocks = std::max(most_blocks, blocks.end - blocks.begin);
-    }
+    for (int64_t c = 0; c < job_.calls; ++c) most_blocks = std::max(most_blocks, BlocksOf(parts_.calls[c].view));
     const int64_t runs = std::clamp(kTasksPerThread * Threads(pool_) / job_.strips, int64_t{1}, most_blocks);
     for (int64_t i = 0; i < job_.strips; ++i) new (parts_.runs_left + i) Counter(static_cast<int32_t>(runs));
 
@@ -275,7 +273,7 @@ class Attention {
       const int64_t count = blocks.end - blocks.begin, run = CeilDiv(count, runs);
       const int64_t first_block = blocks.begin + task % runs * run;
       // [head][pair][block], behind those of the sequences before.
-      float* results = parts_.results + FirstSlot(call) * result_floats;
+      float* results = parts_.results + parts_.first_slots[call - parts_.calls] * result_floats;
       const auto result = [&](int64_t head, int64_t pair, int64_t block) {
         return results + ((head * view.Pairs() + pair) * count + block - blocks.begin) * result_floats;
       };
@@ -290,19 +288,10 @@ class Attention {
       for (int64_t head = unit * job_.heads; head < (unit + 1) * job_.heads; ++head) {
         for (int64_t pair = pairs.begin; pair < pairs.end; ++pair) {
           const int64_t first = view.VisibleBlocks({pair, pair + 1}).begin;
-          KvMergeBlocks(*call, head, pair, {result(head, pair, first), result_floats});
+          MergeBlocks(view, head, pair, {result(head, pair, first), result_floats});
         }
       }
     });
-  }
-
-  int64_t FirstSlot(const KvCall* call) const {
-    int64_t slots = 0;
-    for (const KvCall* before = parts_.calls; before < call; ++before) {
-      const Range blocks = before->view.VisibleBlocks({0, before->view.Pairs()});
-      slots += before->view.shape.kv_heads * before->view.Pairs() * (blocks.end - blocks.begin);
-    }
-    return slots;
   }
 
   const Job& job_;

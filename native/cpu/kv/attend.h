@@ -65,8 +65,6 @@ void KvAttendTile(const KvCall& call, int64_t unit, Range pairs, const KvScratch
 // Some blocks; a pair's results for consecutive blocks lie side by side, heads of the unit head_stride apart.
 void KvAttendBlocks(const KvCall& call, int64_t unit, Range pairs, Range blocks, const Results& results,
                     int64_t head_stride, const KvScratch& scratch);
-// y of a pair from the results of its blocks.
-void KvMergeBlocks(const KvCall& call, int64_t kv_head, int64_t pair, const Results& results);
 // Rounds the queries of a row, rotated already, to integers if keys are packed after RoPE, and scales them.
 // (queries.cc)
 void KvPrepareQueries(const KvCall& call, int64_t row);

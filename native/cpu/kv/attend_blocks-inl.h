@@ -95,13 +95,12 @@ HWY_NOINLINE void ScorePackedTiles(const BlockPairs& block, int pair, Range tile
   const KvSide& side = call.Layer().keys;
   const int64_t head_dim = block.HeadDim(), groups = side.groups / call.view.shape.kv_heads;
   const VCode levels = LevelTable(call.key_grid);
-  const int64_t index = call.QueryIndex(block.head, block.first_pair + pair);
-  // Queries of one row lie side by side, those of the next rows do not: of this head.
+  // The queries of one row and head lie side by side, those of the next row do not.
   HWY_ALIGN int8_t integers[kPairs * QueryDigits(kBits) * kMaxHeadDim];
   float factors[kPairs], group_sums[kPairs * 16];
   const int64_t bytes = QueryDigits(kBits) * head_dim;
   for (int p = 0; p < kPairs; ++p) {
-    const int64_t i = p == 0 ? index : call.QueryIndex(block.head, block.first_pair + pair + p);
+    const int64_t i = call.QueryIndex(block.head, block.first_pair + pair + p);
     std::memcpy(integers + p * bytes, call.queries.integers + i * bytes, static_cast<size_t>(bytes));
     factors[p] = call.queries.factors[i];
     std::memcpy(group_sums + p * groups, call.queries.group_sums + i * groups,
@@ -477,8 +476,7 @@ HWY_INLINE void AttendUnit(const KvCall& call, int64_t unit, Range pairs, int64_
       if (!pre_rope) {
         HWY_ALIGN float q[kMaxHeadDim * kRegisterPairs];
         // Only the window meets them.
-        if (some.HalfTiles(0).end > some.HalfTiles(0).begin ||
-            some.HalfTiles(seeing.Count() - 1).end > some.HalfTiles(seeing.Count() - 1).begin) {
+        if (!some.HalfTiles(0).IsEmpty() || !some.HalfTiles(seeing.Count() - 1).IsEmpty()) {
           for (int p = 0; p < seeing.Count(); ++p) {
             const float* row = call.queries.floats + call.QueryIndex(head, seeing.pairs.begin + p) * head_dim;
             for (int64_t c = 0; c < head_dim; ++c) q[c * kRegisterPairs + p] = row[c];
@@ -549,17 +547,6 @@ HWY_NOINLINE void AttendUnitBlocksVnni(const KvCall& call, int64_t unit, Range p
   AttendBlocksOf<true>(call, unit, pairs, blocks, results, head_stride, scratch);
 }
 #endif
-
-HWY_NOINLINE void MergeUnitBlocks(const KvCall& call, int64_t kv_head, int64_t pair, const Results& results) {
-  const int64_t head_dim = call.view.shape.head_dim;
-  const Range blocks = call.view.VisibleBlocks({pair, pair + 1});
-  Partial merged{};
-  float* y = call.view.Y(kv_head, pair);
-  for (int64_t i = 0; i < blocks.end - blocks.begin; ++i) {
-    Merge(results.Sum(i), *results.PartialOf(i, head_dim), head_dim, y, &merged);
-  }
-  Finish(merged, head_dim, y);
-}
 
 }  // namespace HWY_NAMESPACE
 }  // namespace sylvester

@@ -17,8 +17,6 @@ constexpr void (*kAttendTile[kTierCount])(const KvCall&, int64_t, Range,
                                           const KvScratch&) = SYL_TIERS_VNNI(AttendUnitTile, AttendUnitTileVnni);
 constexpr void (*kAttendBlocks[kTierCount])(const KvCall&, int64_t, Range, Range, const Results&, int64_t,
                                             const KvScratch&) = SYL_TIERS_VNNI(AttendUnitBlocks, AttendUnitBlocksVnni);
-constexpr void (*kMergeBlocks[kTierCount])(const KvCall&, int64_t, int64_t,
-                                           const Results&) = SYL_TIERS(MergeUnitBlocks);
 
 }  // namespace
 
@@ -29,10 +27,6 @@ void KvAttendTile(const KvCall& call, int64_t unit, Range pairs, const KvScratch
 void KvAttendBlocks(const KvCall& call, int64_t unit, Range pairs, Range blocks, const Results& results,
                     int64_t head_stride, const KvScratch& scratch) {
   kAttendBlocks[CurrentTier()](call, unit, pairs, blocks, results, head_stride, scratch);
-}
-
-void KvMergeBlocks(const KvCall& call, int64_t kv_head, int64_t pair, const Results& results) {
-  kMergeBlocks[CurrentTier()](call, kv_head, pair, results);
 }
 
 }  // namespace sylvester

@@ -1,11 +1,11 @@
 #include "native/cpu/kv/calibration.h"
 
-#include <cmath>
 #include <memory>
 #include <new>
 
 #include "native/common/kv_plan.h"
 #include "native/common/status.h"
+#include "native/cpu/kv/finite.h"
 
 namespace sylvester {
 namespace {
@@ -18,16 +18,7 @@ syl_status CheckRows(const char* function, const char* name, const float* x, int
     return Fail(SYL_BAD_SHAPE, "%s: %s_stride is %lld for %lld rows of %lld", function, name,
                 static_cast<long long>(stride), static_cast<long long>(rows), static_cast<long long>(cols));
   }
-  for (int64_t r = 0; r < rows; ++r) {
-    for (int64_t c = 0; c < cols; ++c) {
-      const float value = x[r * stride + c];
-      if (!std::isfinite(value)) {
-        return Fail(SYL_BAD_DATA, "%s: %s[%lld][%lld] is %g, must be finite", function, name, static_cast<long long>(r),
-                    static_cast<long long>(c), static_cast<double>(value));
-      }
-    }
-  }
-  return SYL_OK;
+  return CheckFinite(function, name, x, stride, rows, cols);
 }
 
 void AddRows(const float* x, int64_t stride, int64_t rows, std::vector<double>* sums) {

@@ -23,6 +23,7 @@
 #include <new>
 #include <utility>
 
+#include "native/common/align.h"
 #include "native/common/status.h"
 #include "native/cpu/kv/cache.h"
 
@@ -46,8 +47,6 @@ struct Header {
 };
 static_assert(sizeof(Header) == 64, "the header is a section");
 
-int64_t Padded(int64_t bytes) { return (bytes + 63) / 64 * 64; }
-
 // Tiles of halves.
 int64_t WindowTiles(const KvPlan& plan, int64_t tokens) {
   return (tokens + kKvTile - 1) / kKvTile - plan.PackedTiles(tokens);
@@ -60,12 +59,12 @@ struct Sections {
 
   Sections(const KvPlan& plan, int64_t length, int64_t sink_count) {
     const int64_t layers = plan.geometry.layers, half_bytes = 4 * plan.Channels();
-    const int64_t tokens_bytes = Padded(8 * (layers + sink_count));
+    const int64_t tokens_bytes = Aligned(8 * (layers + sink_count));
     const int64_t tiles_bytes = plan.PackedTiles(length) * plan.tile_bytes;
     const int64_t window_bytes = layers * WindowTiles(plan, length) * kKvTile * half_bytes;
-    const int64_t sinks_bytes = Padded(sink_count * half_bytes);
+    const int64_t sinks_bytes = Aligned(sink_count * half_bytes);
     blocks = (tokens_bytes + tiles_bytes + window_bytes + sinks_bytes + kBlock - 1) / kBlock;
-    tokens = static_cast<int64_t>(sizeof(Header)) + Padded(4 * blocks);
+    tokens = static_cast<int64_t>(sizeof(Header)) + Aligned(4 * blocks);
     tiles = tokens + tokens_bytes;
     window = tiles + tiles_bytes;
     sinks = window + window_bytes;

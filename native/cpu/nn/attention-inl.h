@@ -173,7 +173,7 @@ HWY_NOINLINE void AttendBlocks(const AttentionCall& call, int64_t kv_head, Range
 }
 
 // y of a pair from the results of its blocks.
-HWY_NOINLINE void MergeBlocks(const AttentionCall& call, int64_t kv_head, int64_t pair, const Results& results) {
+HWY_NOINLINE void MergeBlocksOf(const AttentionCall& call, int64_t kv_head, int64_t pair, const Results& results) {
   const int64_t head_dim = call.shape.head_dim;
   const Range blocks = call.VisibleBlocks({pair, pair + 1});
   Partial merged{};

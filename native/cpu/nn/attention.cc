@@ -3,6 +3,7 @@
 #include <atomic>
 #include <new>
 
+#include "native/common/align.h"
 #include "native/common/pool.h"
 #include "native/common/status.h"
 #include "native/common/tier.h"
@@ -22,19 +23,11 @@ constexpr void (*kAttendTile[kTierCount])(const AttentionCall&, int64_t kv_head,
 constexpr void (*kAttendBlocks[kTierCount])(const AttentionCall&, int64_t kv_head, Range pairs, Range blocks,
                                             const Results&) = SYL_TIERS(AttendBlocks);
 constexpr void (*kMergeBlocks[kTierCount])(const AttentionCall&, int64_t kv_head, int64_t pair,
-                                           const Results&) = SYL_TIERS(MergeBlocks);
-
-// Fewer tiles than this leave threads idle: then blocks of keys run side by side too, and meet in the workspace. The
-// choice depends on the shape alone, the result not even on the choice.
-constexpr int64_t kEnoughTiles = 32;
-constexpr int64_t kTasksPerThread = 8;
-constexpr int64_t kAlignment = 64;
+                                           const Results&) = SYL_TIERS(MergeBlocksOf);
 
 using Counter = std::atomic<int32_t>;
 
-int64_t CounterBytes(int64_t counters) {
-  return CeilDiv(counters * static_cast<int64_t>(sizeof(Counter)), kAlignment) * kAlignment;
-}
+int64_t CounterBytes(int64_t counters) { return Aligned(counters * static_cast<int64_t>(sizeof(Counter))); }
 
 // For the given rows wherever they lie in the context. Zero where tiles are enough.
 int64_t WorkspaceBytes(const syl_attention& shape, int64_t rows, int64_t tokens) {
@@ -65,8 +58,7 @@ void RunBlocks(const AttentionCall& call, void* workspace, syl_pool* pool) {
   const int64_t run = std::max<int64_t>(1, slots * strips / (kTasksPerThread * Threads(pool)));
   const int64_t runs = CeilDiv(slots, run);
 
-  const auto address = reinterpret_cast<uintptr_t>(workspace);
-  auto* base = static_cast<uint8_t*>(workspace) + (kAlignment - address % kAlignment) % kAlignment;
+  uint8_t* base = Aligned(workspace);
   auto* runs_left = reinterpret_cast<Counter*>(base);
   for (int64_t i = 0; i < strips; ++i) new (runs_left + i) Counter(static_cast<int32_t>(runs));
   auto* floats = reinterpret_cast<float*>(base + CounterBytes(strips));
@@ -86,7 +78,7 @@ void RunBlocks(const AttentionCall& call, void* workspace, syl_pool* pool) {
     if (runs_left[strip].fetch_sub(1, std::memory_order_acq_rel) != 1) return;
     for (int64_t pair = pairs.begin; pair < pairs.end; ++pair) {
       const int64_t first = call.VisibleBlocks({pair, pair + 1}).begin;
-      kMergeBlocks[tier](call, head, pair, {result(head, pair, first), result_floats});
+      MergeBlocks(call, head, pair, {result(head, pair, first), result_floats});
     }
   });
 }
@@ -123,6 +115,11 @@ syl_status CheckOverlaps(const char* function, const Bytes (&buffers)[5]) {
 }
 
 }  // namespace
+
+void MergeBlocks(const AttentionCall& call, int64_t kv_head, int64_t pair, const Results& results) {
+  kMergeBlocks[CurrentTier()](call, kv_head, pair, results);
+}
+
 }  // namespace sylvester
 
 using namespace sylvester;

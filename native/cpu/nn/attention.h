@@ -81,6 +81,14 @@ struct Results {
   Partial* PartialOf(int64_t pair, int64_t head_dim) const { return reinterpret_cast<Partial*>(Sum(pair) + head_dim); }
 };
 
+// y of a pair from the results of its blocks, which lie side by side. (attention.cc)
+void MergeBlocks(const AttentionCall& call, int64_t kv_head, int64_t pair, const Results& results);
+
+// Fewer tiles than this leave threads idle: then blocks of keys run side by side too, and meet in the workspace. The
+// choice depends on the shape alone, the result not even on the choice.
+constexpr int64_t kEnoughTiles = 32;
+constexpr int64_t kTasksPerThread = 8;
+
 }  // namespace sylvester
 
 #endif

@@ -16,6 +16,7 @@
 namespace sylvester_test {
 
 using KvPlanPtr = std::unique_ptr<syl_kv_plan, decltype(&syl_kv_plan_free)>;
+using KvSequencePtr = std::unique_ptr<syl_kv_sequence, decltype(&syl_kv_sequence_free)>;
 using KvCalibrationPtr = std::unique_ptr<syl_kv_calibration, decltype(&syl_kv_calibration_free)>;
 
 // A geometry with rotary positions over whole heads. It points into itself: not to be copied.

@@ -33,8 +33,6 @@ inline void FillRow(uint32_t id, int32_t layer, KvRole role, float* row, int64_t
   }
 }
 
-using KvSequencePtr = std::unique_ptr<syl_kv_sequence, decltype(&syl_kv_sequence_free)>;
-
 // Four kinds of cache, small: widths, halves and orders of keys of all sorts between them.
 struct KvCase {
   KvCase(const char* case_name, int64_t heads, int64_t head_dim, syl_kv_options options,

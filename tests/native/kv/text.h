@@ -8,8 +8,6 @@
 
 namespace sylvester_test {
 
-using KvSequencePtr = std::unique_ptr<syl_kv_sequence, decltype(&syl_kv_sequence_free)>;
-
 // Keys and values whose channels have means and sizes of their own, as real ones do.
 struct KvTokens {
   KvTokens(const syl_kv_geometry& geometry, int64_t tokens, uint32_t seed)
