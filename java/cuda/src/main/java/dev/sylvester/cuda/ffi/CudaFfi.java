@@ -1367,5 +1367,398 @@ public class CudaFfi extends Layouts {
            throw new AssertionError("should not reach here", ex$);
         }
     }
+
+    private static class syl_cuda_kv_plan_new {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            CudaFfi.C_INT,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_LONG,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_cuda_kv_plan_new");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_cuda_kv_plan_new(const void *file, int64_t bytes, const syl_kv_geometry *geometry, syl_cuda_kv_plan **plan)
+     * }
+     */
+    public static FunctionDescriptor syl_cuda_kv_plan_new$descriptor() {
+        return syl_cuda_kv_plan_new.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_cuda_kv_plan_new(const void *file, int64_t bytes, const syl_kv_geometry *geometry, syl_cuda_kv_plan **plan)
+     * }
+     */
+    public static MethodHandle syl_cuda_kv_plan_new$handle() {
+        return syl_cuda_kv_plan_new.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_cuda_kv_plan_new(const void *file, int64_t bytes, const syl_kv_geometry *geometry, syl_cuda_kv_plan **plan)
+     * }
+     */
+    public static MemorySegment syl_cuda_kv_plan_new$address() {
+        return syl_cuda_kv_plan_new.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_cuda_kv_plan_new(const void *file, int64_t bytes, const syl_kv_geometry *geometry, syl_cuda_kv_plan **plan)
+     * }
+     */
+    public static int syl_cuda_kv_plan_new(MemorySegment file, long bytes, MemorySegment geometry, MemorySegment plan) {
+        var mh$ = syl_cuda_kv_plan_new.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_cuda_kv_plan_new", file, bytes, geometry, plan);
+            }
+            return (int)mh$.invokeExact(file, bytes, geometry, plan);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_cuda_kv_plan_free {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
+            CudaFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_cuda_kv_plan_free");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * void syl_cuda_kv_plan_free(syl_cuda_kv_plan *plan)
+     * }
+     */
+    public static FunctionDescriptor syl_cuda_kv_plan_free$descriptor() {
+        return syl_cuda_kv_plan_free.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * void syl_cuda_kv_plan_free(syl_cuda_kv_plan *plan)
+     * }
+     */
+    public static MethodHandle syl_cuda_kv_plan_free$handle() {
+        return syl_cuda_kv_plan_free.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * void syl_cuda_kv_plan_free(syl_cuda_kv_plan *plan)
+     * }
+     */
+    public static MemorySegment syl_cuda_kv_plan_free$address() {
+        return syl_cuda_kv_plan_free.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * void syl_cuda_kv_plan_free(syl_cuda_kv_plan *plan)
+     * }
+     */
+    public static void syl_cuda_kv_plan_free(MemorySegment plan) {
+        var mh$ = syl_cuda_kv_plan_free.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_cuda_kv_plan_free", plan);
+            }
+            mh$.invokeExact(plan);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_cuda_kv_append_f32 {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            CudaFfi.C_INT,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_INT,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_LONG,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_LONG,
+            CudaFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_cuda_kv_append_f32");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_cuda_kv_append_f32(const syl_cuda_kv_plan *plan, int32_t layer, const syl_cuda_kv_batch *batch, const syl_cuda_kv_halves *halves, const float *k, int64_t k_stride, const float *v, int64_t v_stride, syl_cuda_stream stream)
+     * }
+     */
+    public static FunctionDescriptor syl_cuda_kv_append_f32$descriptor() {
+        return syl_cuda_kv_append_f32.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_cuda_kv_append_f32(const syl_cuda_kv_plan *plan, int32_t layer, const syl_cuda_kv_batch *batch, const syl_cuda_kv_halves *halves, const float *k, int64_t k_stride, const float *v, int64_t v_stride, syl_cuda_stream stream)
+     * }
+     */
+    public static MethodHandle syl_cuda_kv_append_f32$handle() {
+        return syl_cuda_kv_append_f32.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_cuda_kv_append_f32(const syl_cuda_kv_plan *plan, int32_t layer, const syl_cuda_kv_batch *batch, const syl_cuda_kv_halves *halves, const float *k, int64_t k_stride, const float *v, int64_t v_stride, syl_cuda_stream stream)
+     * }
+     */
+    public static MemorySegment syl_cuda_kv_append_f32$address() {
+        return syl_cuda_kv_append_f32.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_cuda_kv_append_f32(const syl_cuda_kv_plan *plan, int32_t layer, const syl_cuda_kv_batch *batch, const syl_cuda_kv_halves *halves, const float *k, int64_t k_stride, const float *v, int64_t v_stride, syl_cuda_stream stream)
+     * }
+     */
+    public static int syl_cuda_kv_append_f32(MemorySegment plan, int layer, MemorySegment batch, MemorySegment halves, MemorySegment k, long k_stride, MemorySegment v, long v_stride, MemorySegment stream) {
+        var mh$ = syl_cuda_kv_append_f32.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_cuda_kv_append_f32", plan, layer, batch, halves, k, k_stride, v, v_stride, stream);
+            }
+            return (int)mh$.invokeExact(plan, layer, batch, halves, k, k_stride, v, v_stride, stream);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_cuda_kv_attend_workspace {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            CudaFfi.C_INT,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_cuda_kv_attend_workspace");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_cuda_kv_attend_workspace(const syl_cuda_kv_plan *plan, const syl_cuda_kv_batch *batch, int64_t *bytes)
+     * }
+     */
+    public static FunctionDescriptor syl_cuda_kv_attend_workspace$descriptor() {
+        return syl_cuda_kv_attend_workspace.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_cuda_kv_attend_workspace(const syl_cuda_kv_plan *plan, const syl_cuda_kv_batch *batch, int64_t *bytes)
+     * }
+     */
+    public static MethodHandle syl_cuda_kv_attend_workspace$handle() {
+        return syl_cuda_kv_attend_workspace.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_cuda_kv_attend_workspace(const syl_cuda_kv_plan *plan, const syl_cuda_kv_batch *batch, int64_t *bytes)
+     * }
+     */
+    public static MemorySegment syl_cuda_kv_attend_workspace$address() {
+        return syl_cuda_kv_attend_workspace.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_cuda_kv_attend_workspace(const syl_cuda_kv_plan *plan, const syl_cuda_kv_batch *batch, int64_t *bytes)
+     * }
+     */
+    public static int syl_cuda_kv_attend_workspace(MemorySegment plan, MemorySegment batch, MemorySegment bytes) {
+        var mh$ = syl_cuda_kv_attend_workspace.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_cuda_kv_attend_workspace", plan, batch, bytes);
+            }
+            return (int)mh$.invokeExact(plan, batch, bytes);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_cuda_kv_attend_f32 {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            CudaFfi.C_INT,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_INT,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_LONG,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_LONG,
+            CudaFfi.C_INT,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_LONG,
+            CudaFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_cuda_kv_attend_f32");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_cuda_kv_attend_f32(const syl_cuda_kv_plan *plan, int32_t layer, const syl_cuda_kv_batch *batch, const syl_cuda_kv_halves *halves, const float *q, int64_t q_stride, float *y, int64_t y_stride, int32_t products, void *workspace, int64_t workspace_bytes, syl_cuda_stream stream)
+     * }
+     */
+    public static FunctionDescriptor syl_cuda_kv_attend_f32$descriptor() {
+        return syl_cuda_kv_attend_f32.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_cuda_kv_attend_f32(const syl_cuda_kv_plan *plan, int32_t layer, const syl_cuda_kv_batch *batch, const syl_cuda_kv_halves *halves, const float *q, int64_t q_stride, float *y, int64_t y_stride, int32_t products, void *workspace, int64_t workspace_bytes, syl_cuda_stream stream)
+     * }
+     */
+    public static MethodHandle syl_cuda_kv_attend_f32$handle() {
+        return syl_cuda_kv_attend_f32.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_cuda_kv_attend_f32(const syl_cuda_kv_plan *plan, int32_t layer, const syl_cuda_kv_batch *batch, const syl_cuda_kv_halves *halves, const float *q, int64_t q_stride, float *y, int64_t y_stride, int32_t products, void *workspace, int64_t workspace_bytes, syl_cuda_stream stream)
+     * }
+     */
+    public static MemorySegment syl_cuda_kv_attend_f32$address() {
+        return syl_cuda_kv_attend_f32.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_cuda_kv_attend_f32(const syl_cuda_kv_plan *plan, int32_t layer, const syl_cuda_kv_batch *batch, const syl_cuda_kv_halves *halves, const float *q, int64_t q_stride, float *y, int64_t y_stride, int32_t products, void *workspace, int64_t workspace_bytes, syl_cuda_stream stream)
+     * }
+     */
+    public static int syl_cuda_kv_attend_f32(MemorySegment plan, int layer, MemorySegment batch, MemorySegment halves, MemorySegment q, long q_stride, MemorySegment y, long y_stride, int products, MemorySegment workspace, long workspace_bytes, MemorySegment stream) {
+        var mh$ = syl_cuda_kv_attend_f32.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_cuda_kv_attend_f32", plan, layer, batch, halves, q, q_stride, y, y_stride, products, workspace, workspace_bytes, stream);
+            }
+            return (int)mh$.invokeExact(plan, layer, batch, halves, q, q_stride, y, y_stride, products, workspace, workspace_bytes, stream);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_cuda_kv_dequantize_f32 {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            CudaFfi.C_INT,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_INT,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_INT,
+            CudaFfi.C_INT,
+            CudaFfi.C_LONG,
+            CudaFfi.C_LONG,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_LONG,
+            CudaFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_cuda_kv_dequantize_f32");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_cuda_kv_dequantize_f32(const syl_cuda_kv_plan *plan, int32_t layer, const syl_cuda_kv_batch *batch, const syl_cuda_kv_halves *halves, int32_t sequence, int32_t what, int64_t first, int64_t count, float *y, int64_t y_stride, syl_cuda_stream stream)
+     * }
+     */
+    public static FunctionDescriptor syl_cuda_kv_dequantize_f32$descriptor() {
+        return syl_cuda_kv_dequantize_f32.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_cuda_kv_dequantize_f32(const syl_cuda_kv_plan *plan, int32_t layer, const syl_cuda_kv_batch *batch, const syl_cuda_kv_halves *halves, int32_t sequence, int32_t what, int64_t first, int64_t count, float *y, int64_t y_stride, syl_cuda_stream stream)
+     * }
+     */
+    public static MethodHandle syl_cuda_kv_dequantize_f32$handle() {
+        return syl_cuda_kv_dequantize_f32.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_cuda_kv_dequantize_f32(const syl_cuda_kv_plan *plan, int32_t layer, const syl_cuda_kv_batch *batch, const syl_cuda_kv_halves *halves, int32_t sequence, int32_t what, int64_t first, int64_t count, float *y, int64_t y_stride, syl_cuda_stream stream)
+     * }
+     */
+    public static MemorySegment syl_cuda_kv_dequantize_f32$address() {
+        return syl_cuda_kv_dequantize_f32.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_cuda_kv_dequantize_f32(const syl_cuda_kv_plan *plan, int32_t layer, const syl_cuda_kv_batch *batch, const syl_cuda_kv_halves *halves, int32_t sequence, int32_t what, int64_t first, int64_t count, float *y, int64_t y_stride, syl_cuda_stream stream)
+     * }
+     */
+    public static int syl_cuda_kv_dequantize_f32(MemorySegment plan, int layer, MemorySegment batch, MemorySegment halves, int sequence, int what, long first, long count, MemorySegment y, long y_stride, MemorySegment stream) {
+        var mh$ = syl_cuda_kv_dequantize_f32.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_cuda_kv_dequantize_f32", plan, layer, batch, halves, sequence, what, first, count, y, y_stride, stream);
+            }
+            return (int)mh$.invokeExact(plan, layer, batch, halves, sequence, what, first, count, y, y_stride, stream);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
 }
 
