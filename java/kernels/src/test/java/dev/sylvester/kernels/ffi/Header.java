@@ -57,7 +57,9 @@ public record Header(
     }
     for (Matcher m = STRUCT.matcher(text); m.find(); ) {
       List<Field> fields = new ArrayList<>();
-      for (String declaration : m.group(2).replace("const ", "").strip().split(";\\s*")) {
+      // A pointer to pointers is a pointer.
+      String body = m.group(2).replaceAll("\\bconst\\b", " ").replaceAll("(\\*\\s*)+", "* ");
+      for (String declaration : body.strip().split(";\\s*")) {
         String[] names = declaration.strip().split("(?<=\\*)\\s*|\\s+", 2);
         for (String name : names[1].split(",")) {
           Matcher array = ARRAY.matcher(name.strip());
