@@ -1557,6 +1557,24 @@ public class CudaFfi extends Layouts {
            throw new AssertionError("should not reach here", ex$);
         }
     }
+    private static final int SYL_CUDA_KV_MMA = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_CUDA_KV_MMA = 0
+     * }
+     */
+    public static int SYL_CUDA_KV_MMA() {
+        return SYL_CUDA_KV_MMA;
+    }
+    private static final int SYL_CUDA_KV_DP4A = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_CUDA_KV_DP4A = 1
+     * }
+     */
+    public static int SYL_CUDA_KV_DP4A() {
+        return SYL_CUDA_KV_DP4A;
+    }
 
     private static class syl_cuda_kv_attend_workspace {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
