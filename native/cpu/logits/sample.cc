@@ -13,8 +13,6 @@
 namespace sylvester {
 namespace {
 
-constexpr uint32_t kSamplePurpose = 0;
-
 // Workspace: scratch of the filters, then the changed logits.
 struct Workspace {
   TokenList list;
@@ -138,7 +136,7 @@ syl_status syl_logits_sample_f32(const syl_sampler* sampler, const float* logits
   SYL_REQUIRE(std::isfinite(max), SYL_BAD_VALUE, "the largest of %lld logits is %g, must be finite",
               static_cast<long long>(cols), max);
 
-  const NoiseKey key{sampler->seed, static_cast<uint64_t>(position), kSamplePurpose};
+  const NoiseKey key{sampler->seed, static_cast<uint64_t>(position), sampler->purpose};
   const bool greedy = sampler->temperature == 0;
   const Scale scale{max, greedy ? 1 : std::min(1 / sampler->temperature, std::numeric_limits<float>::max())};
   int32_t drawn;

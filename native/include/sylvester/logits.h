@@ -33,7 +33,7 @@ SYL_API syl_status syl_logits_stats_f32(const float* logits, int64_t stride, int
  * other steps are skipped.
  *
  * Noise: G_i = -log(E_i), E_i = -log((r_i + 1/2) 2^-32), r_i = word i % 4 of Philox4x32-10 with key = (seed low, seed
- * high) and counter = (i / 4, purpose 0, position low, position high). The noise of a token depends on nothing else, so
+ * high) and counter = (i / 4, purpose, position low, position high). The noise of a token depends on nothing else, so
  * the same seed gives the same text for any thread count and batch. Tiers with fused multiply-add give the same bits;
  * tier "sse4" can decide otherwise where two tokens are equal to a few roundings. */
 typedef struct syl_sampler {
@@ -45,6 +45,7 @@ typedef struct syl_sampler {
   float repetition_penalty;                  /* > 0; 1: off */
   float presence_penalty, frequency_penalty; /* 0: off */
   uint64_t seed;
+  uint32_t purpose; /* which of the streams of noise; 0 unless a draft samples for speculation (sylvester/spec.h) */
 } syl_sampler;
 
 /* Bytes of workspace for histories up to history_count. */

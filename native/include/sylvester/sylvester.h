@@ -8,5 +8,6 @@
 #include <sylvester/kv.h>
 #include <sylvester/logits.h>
 #include <sylvester/nn.h>
+#include <sylvester/spec.h>
 
 #endif

@@ -23,6 +23,7 @@ import org.bytedeco.javacpp.tools.InfoMapper;
               "sylvester/nn.h",
               "sylvester/hadamard.h",
               "sylvester/kv.h",
+              "sylvester/spec.h",
             }))
 @NoException
 public class Headers implements InfoMapper {

@@ -108,6 +108,7 @@ public record SamplerOptions(
     syl_sampler.presence_penalty(struct, presencePenalty);
     syl_sampler.frequency_penalty(struct, frequencyPenalty);
     syl_sampler.seed(struct, seed);
+    syl_sampler.purpose(struct, 0);
     return struct;
   }
 }

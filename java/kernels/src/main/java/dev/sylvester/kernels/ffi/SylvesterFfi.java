@@ -5344,5 +5344,555 @@ public class SylvesterFfi extends Layouts {
            throw new AssertionError("should not reach here", ex$);
         }
     }
+    private static final int SYL_SPEC_GREEDY = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_SPEC_GREEDY = 0
+     * }
+     */
+    public static int SYL_SPEC_GREEDY() {
+        return SYL_SPEC_GREEDY;
+    }
+    private static final int SYL_SPEC_EXACT = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_SPEC_EXACT = 1
+     * }
+     */
+    public static int SYL_SPEC_EXACT() {
+        return SYL_SPEC_EXACT;
+    }
+    private static final int SYL_SPEC_TOKEN = (int)2L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_SPEC_TOKEN = 2
+     * }
+     */
+    public static int SYL_SPEC_TOKEN() {
+        return SYL_SPEC_TOKEN;
+    }
+    private static final int SYL_SPEC_BLOCK = (int)3L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_SPEC_BLOCK = 3
+     * }
+     */
+    public static int SYL_SPEC_BLOCK() {
+        return SYL_SPEC_BLOCK;
+    }
+    private static final int SYL_PURPOSE_TARGET = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_PURPOSE_TARGET = 0
+     * }
+     */
+    public static int SYL_PURPOSE_TARGET() {
+        return SYL_PURPOSE_TARGET;
+    }
+    private static final int SYL_PURPOSE_DRAFT = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_PURPOSE_DRAFT = 1
+     * }
+     */
+    public static int SYL_PURPOSE_DRAFT() {
+        return SYL_PURPOSE_DRAFT;
+    }
+    private static final int SYL_PURPOSE_ACCEPT = (int)2L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_PURPOSE_ACCEPT = 2
+     * }
+     */
+    public static int SYL_PURPOSE_ACCEPT() {
+        return SYL_PURPOSE_ACCEPT;
+    }
+    private static final int SYL_PURPOSE_RESIDUAL = (int)3L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_PURPOSE_RESIDUAL = 3
+     * }
+     */
+    public static int SYL_PURPOSE_RESIDUAL() {
+        return SYL_PURPOSE_RESIDUAL;
+    }
+    private static final int SYL_DRAFT_ONE_HOT = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_DRAFT_ONE_HOT = 0
+     * }
+     */
+    public static int SYL_DRAFT_ONE_HOT() {
+        return SYL_DRAFT_ONE_HOT;
+    }
+    private static final int SYL_DRAFT_LOGITS = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_DRAFT_LOGITS = 1
+     * }
+     */
+    public static int SYL_DRAFT_LOGITS() {
+        return SYL_DRAFT_LOGITS;
+    }
+    private static final int SYL_DRAFT_PROBABILITIES = (int)2L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_DRAFT_PROBABILITIES = 2
+     * }
+     */
+    public static int SYL_DRAFT_PROBABILITIES() {
+        return SYL_DRAFT_PROBABILITIES;
+    }
+    private static final int SYL_DRAFT_SPARSE = (int)3L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_DRAFT_SPARSE = 3
+     * }
+     */
+    public static int SYL_DRAFT_SPARSE() {
+        return SYL_DRAFT_SPARSE;
+    }
+    private static final int SYL_SIBLINGS_INDEPENDENT = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_SIBLINGS_INDEPENDENT = 0
+     * }
+     */
+    public static int SYL_SIBLINGS_INDEPENDENT() {
+        return SYL_SIBLINGS_INDEPENDENT;
+    }
+    private static final int SYL_SIBLINGS_WITHOUT_REPLACEMENT = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_SIBLINGS_WITHOUT_REPLACEMENT = 1
+     * }
+     */
+    public static int SYL_SIBLINGS_WITHOUT_REPLACEMENT() {
+        return SYL_SIBLINGS_WITHOUT_REPLACEMENT;
+    }
+    private static final int SYL_SPEC_Q_IS_ZERO = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_SPEC_Q_IS_ZERO = 1
+     * }
+     */
+    public static int SYL_SPEC_Q_IS_ZERO() {
+        return SYL_SPEC_Q_IS_ZERO;
+    }
+    private static final int SYL_SPEC_RESIDUAL_IS_EMPTY = (int)2L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_SPEC_RESIDUAL_IS_EMPTY = 2
+     * }
+     */
+    public static int SYL_SPEC_RESIDUAL_IS_EMPTY() {
+        return SYL_SPEC_RESIDUAL_IS_EMPTY;
+    }
+
+    private static class syl_spec_verify_workspace {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_spec_verify_workspace");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_spec_verify_workspace(const syl_spec_batch *batch, const syl_pool *pool, int64_t *bytes)
+     * }
+     */
+    public static FunctionDescriptor syl_spec_verify_workspace$descriptor() {
+        return syl_spec_verify_workspace.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_spec_verify_workspace(const syl_spec_batch *batch, const syl_pool *pool, int64_t *bytes)
+     * }
+     */
+    public static MethodHandle syl_spec_verify_workspace$handle() {
+        return syl_spec_verify_workspace.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_spec_verify_workspace(const syl_spec_batch *batch, const syl_pool *pool, int64_t *bytes)
+     * }
+     */
+    public static MemorySegment syl_spec_verify_workspace$address() {
+        return syl_spec_verify_workspace.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_spec_verify_workspace(const syl_spec_batch *batch, const syl_pool *pool, int64_t *bytes)
+     * }
+     */
+    public static int syl_spec_verify_workspace(MemorySegment batch, MemorySegment pool, MemorySegment bytes) {
+        var mh$ = syl_spec_verify_workspace.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_spec_verify_workspace", batch, pool, bytes);
+            }
+            return (int)mh$.invokeExact(batch, pool, bytes);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_spec_verify_f32 {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_spec_verify_f32");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_spec_verify_f32(const syl_spec_batch *batch, const syl_spec_result *result, void *workspace, int64_t workspace_bytes, syl_pool *pool)
+     * }
+     */
+    public static FunctionDescriptor syl_spec_verify_f32$descriptor() {
+        return syl_spec_verify_f32.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_spec_verify_f32(const syl_spec_batch *batch, const syl_spec_result *result, void *workspace, int64_t workspace_bytes, syl_pool *pool)
+     * }
+     */
+    public static MethodHandle syl_spec_verify_f32$handle() {
+        return syl_spec_verify_f32.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_spec_verify_f32(const syl_spec_batch *batch, const syl_spec_result *result, void *workspace, int64_t workspace_bytes, syl_pool *pool)
+     * }
+     */
+    public static MemorySegment syl_spec_verify_f32$address() {
+        return syl_spec_verify_f32.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_spec_verify_f32(const syl_spec_batch *batch, const syl_spec_result *result, void *workspace, int64_t workspace_bytes, syl_pool *pool)
+     * }
+     */
+    public static int syl_spec_verify_f32(MemorySegment batch, MemorySegment result, MemorySegment workspace, long workspace_bytes, MemorySegment pool) {
+        var mh$ = syl_spec_verify_f32.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_spec_verify_f32", batch, result, workspace, workspace_bytes, pool);
+            }
+            return (int)mh$.invokeExact(batch, result, workspace, workspace_bytes, pool);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+    private static final int SYL_UNTIED_BLOCKS = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_UNTIED_BLOCKS = 0
+     * }
+     */
+    public static int SYL_UNTIED_BLOCKS() {
+        return SYL_UNTIED_BLOCKS;
+    }
+    private static final int SYL_TIED_BLOCKS = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_TIED_BLOCKS = 1
+     * }
+     */
+    public static int SYL_TIED_BLOCKS() {
+        return SYL_TIED_BLOCKS;
+    }
+
+    private static class syl_spec_head_parameters {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_spec_head_parameters");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_spec_head_parameters(const syl_spec_head *head, int64_t *count)
+     * }
+     */
+    public static FunctionDescriptor syl_spec_head_parameters$descriptor() {
+        return syl_spec_head_parameters.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_spec_head_parameters(const syl_spec_head *head, int64_t *count)
+     * }
+     */
+    public static MethodHandle syl_spec_head_parameters$handle() {
+        return syl_spec_head_parameters.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_spec_head_parameters(const syl_spec_head *head, int64_t *count)
+     * }
+     */
+    public static MemorySegment syl_spec_head_parameters$address() {
+        return syl_spec_head_parameters.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_spec_head_parameters(const syl_spec_head *head, int64_t *count)
+     * }
+     */
+    public static int syl_spec_head_parameters(MemorySegment head, MemorySegment count) {
+        var mh$ = syl_spec_head_parameters.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_spec_head_parameters", head, count);
+            }
+            return (int)mh$.invokeExact(head, count);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_spec_head_workspace {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_spec_head_workspace");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_spec_head_workspace(const syl_spec_head *head, int64_t rows, int64_t *bytes)
+     * }
+     */
+    public static FunctionDescriptor syl_spec_head_workspace$descriptor() {
+        return syl_spec_head_workspace.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_spec_head_workspace(const syl_spec_head *head, int64_t rows, int64_t *bytes)
+     * }
+     */
+    public static MethodHandle syl_spec_head_workspace$handle() {
+        return syl_spec_head_workspace.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_spec_head_workspace(const syl_spec_head *head, int64_t rows, int64_t *bytes)
+     * }
+     */
+    public static MemorySegment syl_spec_head_workspace$address() {
+        return syl_spec_head_workspace.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_spec_head_workspace(const syl_spec_head *head, int64_t rows, int64_t *bytes)
+     * }
+     */
+    public static int syl_spec_head_workspace(MemorySegment head, long rows, MemorySegment bytes) {
+        var mh$ = syl_spec_head_workspace.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_spec_head_workspace", head, rows, bytes);
+            }
+            return (int)mh$.invokeExact(head, rows, bytes);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_spec_head_f32 {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_spec_head_f32");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_spec_head_f32(const syl_spec_head *head, const float *hidden, int64_t stride, int64_t rows, float *acceptance, void *workspace, int64_t workspace_bytes, syl_pool *pool)
+     * }
+     */
+    public static FunctionDescriptor syl_spec_head_f32$descriptor() {
+        return syl_spec_head_f32.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_spec_head_f32(const syl_spec_head *head, const float *hidden, int64_t stride, int64_t rows, float *acceptance, void *workspace, int64_t workspace_bytes, syl_pool *pool)
+     * }
+     */
+    public static MethodHandle syl_spec_head_f32$handle() {
+        return syl_spec_head_f32.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_spec_head_f32(const syl_spec_head *head, const float *hidden, int64_t stride, int64_t rows, float *acceptance, void *workspace, int64_t workspace_bytes, syl_pool *pool)
+     * }
+     */
+    public static MemorySegment syl_spec_head_f32$address() {
+        return syl_spec_head_f32.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_spec_head_f32(const syl_spec_head *head, const float *hidden, int64_t stride, int64_t rows, float *acceptance, void *workspace, int64_t workspace_bytes, syl_pool *pool)
+     * }
+     */
+    public static int syl_spec_head_f32(MemorySegment head, MemorySegment hidden, long stride, long rows, MemorySegment acceptance, MemorySegment workspace, long workspace_bytes, MemorySegment pool) {
+        var mh$ = syl_spec_head_f32.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_spec_head_f32", head, hidden, stride, rows, acceptance, workspace, workspace_bytes, pool);
+            }
+            return (int)mh$.invokeExact(head, hidden, stride, rows, acceptance, workspace, workspace_bytes, pool);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_spec_head_gradient_f32 {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_FLOAT,
+            SylvesterFfi.C_FLOAT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_spec_head_gradient_f32");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_spec_head_gradient_f32(const syl_spec_head *head, const float *hidden, int64_t stride, const float *labels, int64_t rows, float accept_weight, float reject_weight, float *gradient, double *loss, double *weight, void *workspace, int64_t workspace_bytes, syl_pool *pool)
+     * }
+     */
+    public static FunctionDescriptor syl_spec_head_gradient_f32$descriptor() {
+        return syl_spec_head_gradient_f32.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_spec_head_gradient_f32(const syl_spec_head *head, const float *hidden, int64_t stride, const float *labels, int64_t rows, float accept_weight, float reject_weight, float *gradient, double *loss, double *weight, void *workspace, int64_t workspace_bytes, syl_pool *pool)
+     * }
+     */
+    public static MethodHandle syl_spec_head_gradient_f32$handle() {
+        return syl_spec_head_gradient_f32.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_spec_head_gradient_f32(const syl_spec_head *head, const float *hidden, int64_t stride, const float *labels, int64_t rows, float accept_weight, float reject_weight, float *gradient, double *loss, double *weight, void *workspace, int64_t workspace_bytes, syl_pool *pool)
+     * }
+     */
+    public static MemorySegment syl_spec_head_gradient_f32$address() {
+        return syl_spec_head_gradient_f32.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_spec_head_gradient_f32(const syl_spec_head *head, const float *hidden, int64_t stride, const float *labels, int64_t rows, float accept_weight, float reject_weight, float *gradient, double *loss, double *weight, void *workspace, int64_t workspace_bytes, syl_pool *pool)
+     * }
+     */
+    public static int syl_spec_head_gradient_f32(MemorySegment head, MemorySegment hidden, long stride, MemorySegment labels, long rows, float accept_weight, float reject_weight, MemorySegment gradient, MemorySegment loss, MemorySegment weight, MemorySegment workspace, long workspace_bytes, MemorySegment pool) {
+        var mh$ = syl_spec_head_gradient_f32.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_spec_head_gradient_f32", head, hidden, stride, labels, rows, accept_weight, reject_weight, gradient, loss, weight, workspace, workspace_bytes, pool);
+            }
+            return (int)mh$.invokeExact(head, hidden, stride, labels, rows, accept_weight, reject_weight, gradient, loss, weight, workspace, workspace_bytes, pool);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
 }
 

@@ -24,6 +24,7 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     float presence_penalty;
  *     float frequency_penalty;
  *     uint64_t seed;
+ *     uint32_t purpose;
  * }
  * }
  */
@@ -43,7 +44,9 @@ public class syl_sampler {
         SylvesterFfi.C_FLOAT.withName("repetition_penalty"),
         SylvesterFfi.C_FLOAT.withName("presence_penalty"),
         SylvesterFfi.C_FLOAT.withName("frequency_penalty"),
-        SylvesterFfi.C_LONG.withName("seed")
+        SylvesterFfi.C_LONG.withName("seed"),
+        SylvesterFfi.C_INT.withName("purpose"),
+        MemoryLayout.paddingLayout(4)
     ).withName("syl_sampler");
 
     /**
@@ -447,6 +450,50 @@ public class syl_sampler {
      */
     public static void seed(MemorySegment struct, long fieldValue) {
         struct.set(seed$LAYOUT, seed$OFFSET, fieldValue);
+    }
+
+    private static final OfInt purpose$LAYOUT = (OfInt)$LAYOUT.select(groupElement("purpose"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * uint32_t purpose
+     * }
+     */
+    public static final OfInt purpose$layout() {
+        return purpose$LAYOUT;
+    }
+
+    private static final long purpose$OFFSET = $LAYOUT.byteOffset(groupElement("purpose"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * uint32_t purpose
+     * }
+     */
+    public static final long purpose$offset() {
+        return purpose$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * uint32_t purpose
+     * }
+     */
+    public static int purpose(MemorySegment struct) {
+        return struct.get(purpose$LAYOUT, purpose$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * uint32_t purpose
+     * }
+     */
+    public static void purpose(MemorySegment struct, int fieldValue) {
+        struct.set(purpose$LAYOUT, purpose$OFFSET, fieldValue);
     }
 
     /**
