@@ -4,13 +4,15 @@
 
 #include <cstdint>
 
+#include "native/common/host_device.h"
+
 namespace sylvester {
 
 constexpr uint32_t kPhiloxM0 = 0xD2511F53, kPhiloxM1 = 0xCD9E8D57;
 constexpr uint32_t kPhiloxW0 = 0x9E3779B9, kPhiloxW1 = 0xBB67AE85;
 constexpr int kPhiloxRounds = 10;
 
-inline void Philox4x32(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]) {
+SYL_HOST_DEVICE inline void Philox4x32(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]) {
   uint32_t c0 = counter[0], c1 = counter[1], c2 = counter[2], c3 = counter[3];
   uint32_t k0 = key[0], k1 = key[1];
   for (int round = 0; round < kPhiloxRounds; ++round) {
