@@ -2,6 +2,7 @@
 @SuppressWarnings("module") // a build of this module alone does not know the one that it exports to
 module dev.sylvester.kernels {
   exports dev.sylvester.kernels;
+  exports dev.sylvester.kernels.spec;
   exports dev.sylvester.kernels.internal to
       dev.sylvester.cuda;
 }

@@ -1,0 +1,17 @@
+package dev.sylvester.kernels.spec;
+
+/**
+ * What the rounds so far cost and gave, as means that forget slowly.
+ *
+ * @param acceptance of a candidate whose predecessors were accepted
+ * @param tokensPerNano tokens that a nanosecond of drafting, reading and verifying gives
+ * @param draftNanos time of a candidate in the draft
+ * @param targetNanos time of a pass of one row
+ * @param rowNanos what each further row adds to a pass
+ */
+public record RunningMeans(
+    double acceptance,
+    double tokensPerNano,
+    double draftNanos,
+    double targetNanos,
+    double rowNanos) {}
