@@ -112,6 +112,10 @@ bool GrowTiles(syl_kv_sequence* sequence, int64_t tiles);
 // 0; it is copied first if it is shared: false, with nothing changed, without a free page for that.
 bool TruncateTiles(syl_kv_sequence* sequence, int64_t tokens);
 
+// Makes what one layer has behind the first `tokens` tokens 0 in the tile where they end; false, with nothing changed,
+// when another sequence reads a tile that the layer would write again.
+bool TruncateLayerTiles(syl_kv_sequence* sequence, int32_t layer, int64_t tokens);
+
 // The empty sequence `to` gets the first `tokens` tokens of `from`: full tiles are shared, the others copied; false,
 // with nothing changed, without a free page for that.
 bool ShareTiles(const syl_kv_sequence& from, int64_t tokens, syl_kv_sequence* to);

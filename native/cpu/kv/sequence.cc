@@ -15,28 +15,37 @@ int64_t Truncatable(const syl_kv_sequence& sequence) {
   return tokens;
 }
 
-// `tokens` are what a sequence can be cut to.
-syl_status CheckCut(const char* function, const syl_kv_sequence* sequence, int64_t tokens) {
-  int64_t length;
-  if (syl_status s = CheckEven(function, sequence, &length)) return s;
+// `tokens` are what can be cut to, of a length whose window allows `least` of them.
+syl_status CheckTokens(const char* function, int64_t tokens, int64_t least, int64_t length) {
   if (tokens < 0 || tokens > length) {
     return Fail(SYL_BAD_VALUE, "%s: tokens is %" PRId64 ", must be 0..%" PRId64, function, tokens, length);
   }
-  if (tokens > 0 && tokens < Truncatable(*sequence)) {
+  if (tokens > 0 && tokens < least) {
     return Fail(SYL_BAD_VALUE, "%s: tokens is %" PRId64 ", must be 0 or, for the window, %" PRId64 "..%" PRId64,
-                function, tokens, Truncatable(*sequence), length);
+                function, tokens, least, length);
   }
   return SYL_OK;
 }
 
+// The same of a sequence.
+syl_status CheckCut(const char* function, const syl_kv_sequence* sequence, int64_t tokens) {
+  int64_t length;
+  if (syl_status s = CheckEven(function, sequence, &length)) return s;
+  return CheckTokens(function, tokens, Truncatable(*sequence), length);
+}
+
 // What is not in tiles.
+void CutHalves(syl_kv_sequence* sequence, int32_t layer, int64_t tokens) {
+  sequence->lengths[layer] = tokens;
+  KvHalves& of = sequence->halves[layer];
+  if (tokens == 0) of.oldest = 0;
+  of.sink_tokens.resize(std::lower_bound(of.sink_tokens.begin(), of.sink_tokens.end(), tokens) -
+                        of.sink_tokens.begin());
+}
+
+// The same of all layers.
 void CutHalves(syl_kv_sequence* sequence, int64_t tokens) {
-  std::fill(sequence->lengths.begin(), sequence->lengths.end(), tokens);
-  for (KvHalves& of : sequence->halves) {
-    if (tokens == 0) of.oldest = 0;
-    of.sink_tokens.resize(std::lower_bound(of.sink_tokens.begin(), of.sink_tokens.end(), tokens) -
-                          of.sink_tokens.begin());
-  }
+  for (int32_t i = 0; i < sequence->Plan().geometry.layers; ++i) CutHalves(sequence, i, tokens);
 }
 
 syl_status NoPage(const char* function) {
@@ -133,6 +142,18 @@ syl_status syl_kv_truncate(syl_kv_sequence* sequence, int64_t tokens) {
   if (tokens == sequence->lengths[0]) return SYL_OK;
   if (!TruncateTiles(sequence, tokens)) return NoPage(__func__);
   CutHalves(sequence, tokens);
+  return SYL_OK;
+}
+
+syl_status syl_kv_truncate_layer(syl_kv_sequence* sequence, int32_t layer, int64_t tokens) {
+  SYL_REQUIRE_PTR(sequence);
+  SYL_REQUIRE_RANGE(layer, 0, sequence->lengths.size() - 1);
+  const int64_t length = sequence->lengths[layer];
+  if (syl_status s = CheckTokens(__func__, tokens, sequence->Truncatable(layer), length)) return s;
+  if (tokens == length) return SYL_OK;
+  SYL_REQUIRE(TruncateLayerTiles(sequence, layer, tokens), SYL_BAD_VALUE,
+              "tokens is %" PRId64 ", but another sequence has a tile of those behind them", tokens);
+  CutHalves(sequence, layer, tokens);
   return SYL_OK;
 }
 

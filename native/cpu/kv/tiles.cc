@@ -222,6 +222,20 @@ bool TruncateTiles(syl_kv_sequence* sequence, int64_t tokens) {
   return true;
 }
 
+bool TruncateLayerTiles(syl_kv_sequence* sequence, int32_t layer, int64_t tokens) {
+  const syl_kv_cache& cache = *sequence->cache;
+  const KvPlan& plan = *cache.plan;
+  const int64_t full = FullTiles(plan, tokens), before = plan.PackedTiles(sequence->lengths[layer]);
+  {
+    const std::lock_guard<std::mutex> lock(cache.mutex);
+    for (int64_t t = full; t < before; ++t) {
+      if (cache.tile_users[sequence->tiles[t]] > 1) return false;
+    }
+  }
+  if (full < plan.PackedTiles(tokens)) ClearTokens(plan, layer, tokens % kKvTile, sequence->Tile(layer, full));
+  return true;
+}
+
 bool ShareTiles(const syl_kv_sequence& from, int64_t tokens, syl_kv_sequence* to) {
   syl_kv_cache* cache = to->cache;
   const int64_t full = FullTiles(*cache->plan, tokens), tiles = cache->plan->PackedTiles(tokens);

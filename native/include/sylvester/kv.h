@@ -207,6 +207,11 @@ SYL_API syl_status syl_kv_truncatable(const syl_kv_sequence* sequence, int64_t* 
  * tokens, and no token removed may be a sink. UNSUPPORTED for other plans. */
 SYL_API syl_status syl_kv_remove(syl_kv_sequence* sequence, int64_t first, int64_t count);
 
+/* Forgets all but the first `tokens` tokens of one layer, so that a tree of tokens can be tried branch by branch in a
+ * layer before the next one sees it. Pages stay the sequence's until it is truncated as a whole. Errors: BAD_VALUE
+ * (tokens, as for truncate but of this layer; or a fork has a tile of the forgotten tokens). */
+SYL_API syl_status syl_kv_truncate_layer(syl_kv_sequence* sequence, int32_t layer, int64_t tokens);
+
 /* Some sequences at once: rows of sequence i stand behind those of sequence i - 1. No sequence twice; all of one cache.
  */
 typedef struct syl_kv_batch {

@@ -73,6 +73,56 @@ TEST_P(KvSequence, CutOfASharedTileLeavesItToTheOthers) {
   ASSERT_NO_FATAL_FAILURE(ExpectSame(store, source, store.Make(First(tokens, 39) + others)));
 }
 
+// Branches of a tree, one after the other in each layer: each sees the trunk and itself, and none leaves a trace.
+TEST_P(KvSequence, BranchesOfALayerAreForgottenOneByOne) {
+  const KvStore store(*of_, {64, 32, 65});
+  for (const int64_t length : {1, 15, 16, 17, 32, 70}) {
+    const KvTokenList trunk = TokensFrom(1, length);
+    const KvSequencePtr sequence = store.Make(trunk);
+    for (int32_t layer = 0; layer < of_->Layers(); ++layer) {
+      for (const int64_t from : {0, 1, 5, 18, 3}) {
+        SCOPED_TRACE(testing::Message() << length << " tokens, layer " << layer << ", branch at " << from);
+        const KvTokenList shared = TokensFrom(500, from), branch = TokensFrom(1000 * (1 + from), 20 - from);
+        ASSERT_EQ(syl_kv_truncate_layer(sequence.get(), layer, length), SYL_OK) << syl_last_error();
+        ASSERT_EQ(store.AppendLayer({sequence.get()}, {shared + TokensFrom(9000, 7)}, layer), SYL_OK);
+        ASSERT_EQ(syl_kv_truncate_layer(sequence.get(), layer, length + from), SYL_OK) << syl_last_error();
+        ASSERT_EQ(store.AppendLayer({sequence.get()}, {branch}, layer), SYL_OK);
+        const KvSequencePtr want = store.Make(trunk + shared + branch);
+        ASSERT_TRUE(SameBits(store.Attend(sequence, layer, 20), store.Attend(want, layer, 20)));
+      }
+    }
+    ASSERT_EQ(syl_kv_truncate(sequence.get(), length), SYL_OK) << syl_last_error();
+    ASSERT_NO_FATAL_FAILURE(ExpectSame(store, sequence, store.Make(trunk)));
+    ASSERT_EQ(store.Append({sequence.get()}, {TokensFrom(300, 30)}), SYL_OK);
+    ASSERT_NO_FATAL_FAILURE(ExpectSame(store, sequence, store.Make(trunk + TokensFrom(300, 30))));
+  }
+}
+
+TEST(KvLayer, OnlyWhatNobodyElseReadsIsForgotten) {
+  const auto of = NewKvCase(0);
+  const KvStore store(*of);
+  const KvSequencePtr text = store.Make(TokensFrom(1, 40));
+  {
+    const KvSequencePtr fork = store.Fork(text, 40);
+    ASSERT_EQ(store.Append({text.get()}, {TokensFrom(100, 5)}), SYL_OK);
+    EXPECT_REFUSED(syl_kv_truncate_layer(text.get(), 1, 31), SYL_BAD_VALUE, "another sequence has a tile");
+    EXPECT_EQ(syl_kv_truncate_layer(text.get(), 1, 32), SYL_OK) << syl_last_error();
+  }
+  EXPECT_EQ(syl_kv_truncate_layer(text.get(), 1, 31), SYL_OK) << syl_last_error();
+  EXPECT_REFUSED(syl_kv_truncate(text.get(), 31), SYL_BAD_VALUE, "45 tokens in layer 0 and 31 in layer 1");
+  EXPECT_REFUSED(syl_kv_truncate_layer(text.get(), 1, 32), SYL_BAD_VALUE, "tokens is 32, must be 0..31");
+  EXPECT_REFUSED(syl_kv_truncate_layer(text.get(), 2, 1), SYL_BAD_VALUE, "layer is 2, must be 0..1");
+  EXPECT_REFUSED(syl_kv_truncate_layer(nullptr, 0, 0), SYL_NULL_ARGUMENT, "sequence");
+  ASSERT_EQ(syl_kv_truncate_layer(text.get(), 0, 31), SYL_OK) << syl_last_error();
+  ASSERT_NO_FATAL_FAILURE(ExpectSame(store, text, store.Make(TokensFrom(1, 31))));
+
+  const auto window = NewKvCase(1);
+  const KvStore recent(*window);
+  const KvSequencePtr windowed = recent.Make(TokensFrom(1, 200));
+  EXPECT_REFUSED(syl_kv_truncate_layer(windowed.get(), 0, 100), SYL_BAD_VALUE, "must be 0 or, for the window, ");
+  EXPECT_EQ(syl_kv_truncate_layer(windowed.get(), 0, 0), SYL_OK);
+}
+
 TEST_P(KvSequence, ALayerMayBeAheadOfTheOthers) {
   const KvStore store(*of_);
   const KvTokenList tokens = TokensFrom(1, 300);

@@ -205,6 +205,18 @@ public final class KvSequence implements AutoCloseable {
   }
 
   /**
+   * Forgets all but the first tokens of one layer, so that a tree of tokens can be tried branch by
+   * branch in a layer before the next one sees it. {@link #truncate(long)} of all layers gives
+   * pages back.
+   *
+   * @param layer of the model
+   * @param tokens at most the layer's length; no fork may have a tile of those behind them
+   */
+  public void truncate(int layer, long tokens) {
+    run(handle -> SylvesterFfi.syl_kv_truncate_layer(handle, layer, tokens));
+  }
+
+  /**
    * The least number of tokens, besides 0, to which the sequence can be truncated: those of a
    * window must still be there as halves.
    *

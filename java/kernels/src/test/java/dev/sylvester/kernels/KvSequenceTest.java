@@ -423,6 +423,12 @@ class KvSequenceTest {
       assertRefused(Status.BAD_VALUE, "", () -> sequence.truncate(3));
       assertRefused(Status.BAD_VALUE, "", () -> sequence.fork(3));
       assertRefused(Status.BAD_VALUE, "", () -> sequence.save(arena));
+      assertRefused(Status.BAD_VALUE, "tokens is 6", () -> sequence.truncate(0, 6));
+      assertRefused(Status.BAD_VALUE, "layer", () -> sequence.truncate(LAYERS, 0));
+      sequence.truncate(0, 3);
+      assertThat(sequence.length(0)).isEqualTo(3);
+      sequence.truncate(0, 0);
+      assertThat(sequence.truncatable()).isZero();
     }
   }
 

@@ -3372,6 +3372,68 @@ public class SylvesterFfi extends Layouts {
         }
     }
 
+    private static class syl_kv_truncate_layer {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_LONG
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_kv_truncate_layer");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_truncate_layer(syl_kv_sequence *sequence, int32_t layer, int64_t tokens)
+     * }
+     */
+    public static FunctionDescriptor syl_kv_truncate_layer$descriptor() {
+        return syl_kv_truncate_layer.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_truncate_layer(syl_kv_sequence *sequence, int32_t layer, int64_t tokens)
+     * }
+     */
+    public static MethodHandle syl_kv_truncate_layer$handle() {
+        return syl_kv_truncate_layer.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_truncate_layer(syl_kv_sequence *sequence, int32_t layer, int64_t tokens)
+     * }
+     */
+    public static MemorySegment syl_kv_truncate_layer$address() {
+        return syl_kv_truncate_layer.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_kv_truncate_layer(syl_kv_sequence *sequence, int32_t layer, int64_t tokens)
+     * }
+     */
+    public static int syl_kv_truncate_layer(MemorySegment sequence, int layer, long tokens) {
+        var mh$ = syl_kv_truncate_layer.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_kv_truncate_layer", sequence, layer, tokens);
+            }
+            return (int)mh$.invokeExact(sequence, layer, tokens);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
     private static class syl_kv_append_workspace {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
             SylvesterFfi.C_INT,
