@@ -9,7 +9,9 @@
 #include <cstdint>
 #include <limits>
 
+#include "hwy/cache_control.h"
 #include "hwy/highway.h"
+#include "native/cpu/logits/row.h"
 #include "native/cpu/nn/double_sum-inl.h"
 #include "native/cpu/nn/exp-inl.h"
 
@@ -71,6 +73,7 @@ HWY_INLINE V Probability(D d, const float* x, V max, V inv_temperature) {
 }
 
 // Sum of the above. Four are added in float, the rest in double: relative error below 2^-21, mostly the exponentials'.
+// Exponentials take as long as memory does: what comes after this chunk is fetched meanwhile.
 template <NaNs kNaNs>
 HWY_INLINE double MassOf(const float* x, int64_t cols, float max, float inv_temperature) {
   const hn::CappedTag<float, DoubleSum::kVirtualLanes> d;
@@ -82,6 +85,7 @@ HWY_INLINE double MassOf(const float* x, int64_t cols, float max, float inv_temp
   DoubleSum sum;
   int64_t i = 0;
   for (; i + 4 * kStep <= cols; i += 4 * kStep) {
+    for (int64_t v = 0; v < 4; ++v) hwy::Prefetch(x + i + kRowChunk + v * kStep);
     for (int64_t v = 0; v < kStep / N; ++v) {
       const float* p = x + i + v * N;
       const auto e01 =

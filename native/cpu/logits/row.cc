@@ -1,5 +1,10 @@
 #include "native/cpu/logits/row.h"
 
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "native/common/spec_rules.h"
 #include "native/common/tier.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -16,8 +21,38 @@ float RowMax(const float* x, int64_t cols) { return MaxOf(x, cols); }
 
 int64_t RowFind(const float* x, int64_t cols, float value) { return FirstEqual(x, cols, value); }
 
+int64_t RowArgmax(const float* x, int64_t cols, float* max) {
+  int64_t best = 0;
+  *max = -std::numeric_limits<float>::infinity();
+  for (int64_t first = 0; first < cols; first += kRowChunk) {
+    const float chunk_max = MaxOf(x + first, std::min(kRowChunk, cols - first));
+    if (chunk_max > *max) {
+      *max = chunk_max;
+      best = first;
+    }
+  }
+  return best + FirstEqual(x + best, cols - best, *max);
+}
+
 double RowMass(const float* x, int64_t cols, const Scale& scale) {
-  return MassOf<NaNs::kAreSkipped>(x, cols, scale.max, scale.inv_temperature);
+  double mass = 0;
+  for (int64_t first = 0; first < cols; first += kRowChunk) {
+    mass += MassOf<NaNs::kAreSkipped>(x + first, std::min(kRowChunk, cols - first), scale.max, scale.inv_temperature);
+  }
+  return mass;
+}
+
+void RowTotalsOf(const float* x, int64_t cols, float inv_temperature, SpecMass* mass) {
+  static_assert(kRowChunk == kSpecMassChunk, "the chunks of the rules");
+  for (int64_t first = 0; first < cols; first += kRowChunk) {
+    const int64_t size = std::min(kRowChunk, cols - first);
+    const float max = MaxOf(x + first, size);
+    if (!std::isfinite(max)) {
+      if (max > 0) mass->max = max;  // and no chunk is larger
+      continue;
+    }
+    mass->Add(max, MassOf<NaNs::kAreSkipped>(x + first, size, max, inv_temperature), inv_temperature);
+  }
 }
 
 }  // namespace HWY_NAMESPACE
@@ -29,15 +64,25 @@ namespace sylvester {
 namespace {
 constexpr float (*kMax[kTierCount])(const float*, int64_t) = SYL_TIERS(RowMax);
 constexpr int64_t (*kFind[kTierCount])(const float*, int64_t, float) = SYL_TIERS(RowFind);
+constexpr int64_t (*kArgmax[kTierCount])(const float*, int64_t, float*) = SYL_TIERS(RowArgmax);
 constexpr double (*kMass[kTierCount])(const float*, int64_t, const Scale&) = SYL_TIERS(RowMass);
+constexpr void (*kTotals[kTierCount])(const float*, int64_t, float, SpecMass*) = SYL_TIERS(RowTotalsOf);
 }  // namespace
 
 float MaxOfRow(const float* logits, int64_t cols) { return kMax[CurrentTier()](logits, cols); }
 
 int64_t FindInRow(const float* logits, int64_t cols, float value) { return kFind[CurrentTier()](logits, cols, value); }
 
+int64_t ArgmaxOfRow(const float* logits, int64_t cols, float* max) { return kArgmax[CurrentTier()](logits, cols, max); }
+
 double MassOfRow(const float* logits, int64_t cols, const Scale& scale) {
   return kMass[CurrentTier()](logits, cols, scale);
+}
+
+RowTotals TotalsOfRow(const float* logits, int64_t cols, float inv_temperature) {
+  SpecMass mass;
+  kTotals[CurrentTier()](logits, cols, inv_temperature, &mass);
+  return {mass.max, mass.sum};
 }
 
 }  // namespace sylvester

@@ -40,7 +40,6 @@ namespace {
 
 constexpr void (*kChunkStats[kTierCount])(const float*, int64_t, float*, double*) = SYL_TIERS(ChunkStats);
 
-constexpr int64_t kChunk = 4096;  // floats; stays in the first-level cache between the two passes
 constexpr int64_t kChunksAtOnce = 256;
 
 // exp(a - b), also for two equal infinities.
@@ -62,7 +61,7 @@ struct RowStats {
   }
 
   syl_logits_stats Finish(const float* logits, int64_t cols) const {
-    const int64_t first = best_chunk * kChunk;
+    const int64_t first = best_chunk * kRowChunk;
     const int64_t at = FindInRow(logits + first, cols - first, max);
     return {at < 0 ? -1 : static_cast<int32_t>(first + at), at < 0 ? max : logits[first + at], max + std::log(sum)};
   }
@@ -85,15 +84,16 @@ syl_status syl_logits_stats_f32(const float* logits, int64_t stride, int64_t row
               static_cast<long long>(cols), static_cast<long long>(rows));
   SYL_REQUIRE(!Overlaps(logits, extent * 4, stats, rows * static_cast<int64_t>(sizeof(*stats))), SYL_OVERLAP,
               "stats overlaps logits (%lld rows)", static_cast<long long>(rows));
-  const int64_t row_chunks = (cols + kChunk - 1) / kChunk, chunks = rows * row_chunks;
+  const int64_t row_chunks = (cols + kRowChunk - 1) / kRowChunk, chunks = rows * row_chunks;
   RowStats row;
   for (int64_t begin = 0; begin < chunks; begin += kChunksAtOnce) {
     const int64_t count = std::min(kChunksAtOnce, chunks - begin);
     float max[kChunksAtOnce];
     double sum[kChunksAtOnce];
     ParallelFor(pool, count, [&](int64_t task, int32_t) {
-      const int64_t r = (begin + task) / row_chunks, first = (begin + task) % row_chunks * kChunk;
-      kChunkStats[CurrentTier()](logits + r * stride + first, std::min(kChunk, cols - first), max + task, sum + task);
+      const int64_t r = (begin + task) / row_chunks, first = (begin + task) % row_chunks * kRowChunk;
+      kChunkStats[CurrentTier()](logits + r * stride + first, std::min(kRowChunk, cols - first), max + task,
+                                 sum + task);
     });
     for (int64_t task = 0; task < count; ++task) {
       const int64_t r = (begin + task) / row_chunks, chunk = (begin + task) % row_chunks;
