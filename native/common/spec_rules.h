@@ -9,9 +9,11 @@
 //           are added in float, (0 + 1) + (2 + 3), then in double to the lane's sum; lanes are added j + (j + 8),
 //           (j + 4), (j + 2), (j + 1); the columns after the last 64 are added one by one. Filtered: the same over a
 //           row of z with -inf for tokens that filters drop, max 0, inv_temperature 1.
-//   weight  float: of a token that is left after rejections: p = float exp(z) * (float)(1 / mass), q alike, then for
-//           each step p = max(p * (float)p_factor - q * (float)q_factor, 0); rounded after each operation. Chunks of
-//           kSpecResidualChunk columns are summed in the order above.
+//   weight  float: what rejections leave of a token's p: p = float exp(z) * (float)(1 / mass), q alike (probabilities:
+//   q
+//           * (float)(1 / sum)), then each step (SpecStep) with factors in float; rounded after each operation.
+//           ONE_HOT: only the first step's factor, which is 1 but for BLOCK. Chunks of kSpecResidualChunk columns are
+//           summed in the order above.
 #ifndef SYLVESTER_NATIVE_COMMON_SPEC_RULES_H_
 #define SYLVESTER_NATIVE_COMMON_SPEC_RULES_H_
 
@@ -147,29 +149,78 @@ SYL_HOST_DEVICE inline bool SpecAcceptsPrefix(double u, double weight, double re
 
 // ---- What rejections leave of p ----
 
-// R = max(R * p_factor - q * q_factor, 0). Without replacement, q is 0 for the tokens of earlier steps. ONE_HOT: the
-// token is taken out, and q counts for nothing.
+enum class SpecSiblings { kOneHot, kIndependent, kWithoutReplacement };
+
+// p = max(p * p_factor - q * q_factor, 0) for every token, q without those of earlier steps when siblings are drawn
+// without replacement. ONE_HOT: p = p * p_factor, 0 for the token.
 struct SpecStep {
   double p_factor, q_factor;
   int32_t token;
 };
 
-enum class SpecSiblings { kOneHot, kIndependent, kWithoutReplacement };
+// Children of one node that were rejected, in their order.
+struct SpecRejections {
+  SpecSiblings siblings;
+  int32_t count;
+  double left;    // sum of what is left of p; ONE_HOT: by subtraction, else the caller sets it after every step
+  double q_left;  // WITHOUT_REPLACEMENT: sum of what is left of q
+  SpecStep steps[kSpecMostNodes];
 
-// R of one token, from its probabilities p and q.
-SYL_HOST_DEVICE inline double SpecRemaining(SpecSiblings siblings, double p, double q, int32_t token,
-                                            const SpecStep* steps, int32_t count) {
-  for (int32_t i = 0; i < count; ++i) {
-    if (siblings == SpecSiblings::kOneHot) {
-      p = steps[i].token == token ? 0 : p * steps[i].p_factor;
-      continue;
-    }
-    p = p * steps[i].p_factor - q * steps[i].q_factor;
-    p = p > 0 ? p : 0;
-    if (siblings == SpecSiblings::kWithoutReplacement && steps[i].token == token) q = 0;
+  SYL_HOST_DEVICE void Start(SpecSiblings kind) {
+    siblings = kind;
+    count = 0;
+    left = q_left = 1;
   }
-  return p;
-}
+
+  SYL_HOST_DEVICE bool Has(int32_t token) const {
+    for (int32_t i = 0; i < count; ++i) {
+      if (steps[i].token == token) return true;
+    }
+    return false;
+  }
+
+  // What the next child is judged by, from its probabilities in the whole of p and q.
+  SYL_HOST_DEVICE SpecProbability Target(SpecProbability p, SpecProbability q, int32_t token) const {
+    if (count == 0) return p;
+    double part = p.part / p.whole, other = q.part / q.whole;
+    for (int32_t i = 0; i < count; ++i) {
+      if (siblings == SpecSiblings::kOneHot) {
+        part = steps[i].token == token ? 0 : part;
+        continue;
+      }
+      part = part * steps[i].p_factor - other * steps[i].q_factor;
+      part = part > 0 ? part : 0;
+      if (siblings == SpecSiblings::kWithoutReplacement && steps[i].token == token) other = 0;
+    }
+    return {part, left > part ? left : part};
+  }
+
+  SYL_HOST_DEVICE SpecProbability Draft(SpecProbability q, int32_t token) const {
+    if (siblings != SpecSiblings::kWithoutReplacement || count == 0) return q;
+    if (Has(token) || !(q_left > 0)) return {0, 1};
+    return {q.part, q.whole * q_left};
+  }
+
+  SYL_HOST_DEVICE void Add(SpecProbability p, SpecProbability q, int32_t token) {
+    SpecStep step = {1, 1, token};
+    if (siblings == SpecSiblings::kOneHot) {
+      if (!Has(token)) left -= p.part / p.whole;
+    } else {
+      step.p_factor = 1 / left;
+      if (siblings == SpecSiblings::kWithoutReplacement) {
+        step.q_factor = q_left > 0 ? 1 / q_left : 0;
+        if (!Has(token)) q_left -= q.part / q.whole;
+      }
+    }
+    steps[count++] = step;
+  }
+
+  // BLOCK: of a chain's node, after which weight * p - q is left.
+  SYL_HOST_DEVICE void StartBlock(SpecSiblings kind, double weight, int32_t token) {
+    Start(kind);
+    steps[count++] = {weight, 1, token};
+  }
+};
 
 // ---- The token that comes from a residual ----
 

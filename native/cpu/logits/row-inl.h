@@ -72,37 +72,50 @@ HWY_INLINE V Probability(D d, const float* x, V max, V inv_temperature) {
   return kNaNs == NaNs::kCount ? e : hn::IfThenElseZero(hn::Eq(z, z), e);
 }
 
-// Sum of the above. Four are added in float, the rest in double: relative error below 2^-21, mostly the exponentials'.
-// Exponentials take as long as memory does: what comes after this chunk is fetched meanwhile.
-template <NaNs kNaNs>
-HWY_INLINE double MassOf(const float* x, int64_t cols, float max, float inv_temperature) {
+// Sum of term(d, i), i < count, where term returns the vector of terms from i on. Four are added in float, the rest in
+// double: an order that native/common/spec_rules.h writes down.
+template <class Term>
+HWY_INLINE double SumOfTerms(int64_t count, Term term) {
   const hn::CappedTag<float, DoubleSum::kVirtualLanes> d;
   const hn::Half<decltype(d)> dh;
   const DoubleSum::D d64;
   const int64_t N = hn::MaxLanes(d);
   constexpr int64_t kStep = DoubleSum::kVirtualLanes;
-  const auto maxima = hn::Set(d, max), factor = hn::Set(d, inv_temperature);
   DoubleSum sum;
   int64_t i = 0;
-  for (; i + 4 * kStep <= cols; i += 4 * kStep) {
-    for (int64_t v = 0; v < 4; ++v) hwy::Prefetch(x + i + kRowChunk + v * kStep);
+  for (; i + 4 * kStep <= count; i += 4 * kStep) {
     for (int64_t v = 0; v < kStep / N; ++v) {
-      const float* p = x + i + v * N;
-      const auto e01 =
-          hn::Add(Probability<kNaNs>(d, p, maxima, factor), Probability<kNaNs>(d, p + kStep, maxima, factor));
-      const auto e23 = hn::Add(Probability<kNaNs>(d, p + 2 * kStep, maxima, factor),
-                               Probability<kNaNs>(d, p + 3 * kStep, maxima, factor));
-      const auto e = hn::Add(e01, e23);
-      sum.sums[2 * v] = hn::Add(sum.sums[2 * v], hn::PromoteTo(d64, hn::LowerHalf(dh, e)));
-      sum.sums[2 * v + 1] = hn::Add(sum.sums[2 * v + 1], hn::PromoteTo(d64, hn::UpperHalf(dh, e)));
+      const int64_t at = i + v * N;
+      const auto t01 = hn::Add(term(d, at), term(d, at + kStep));
+      const auto t23 = hn::Add(term(d, at + 2 * kStep), term(d, at + 3 * kStep));
+      const auto t = hn::Add(t01, t23);
+      sum.sums[2 * v] = hn::Add(sum.sums[2 * v], hn::PromoteTo(d64, hn::LowerHalf(dh, t)));
+      sum.sums[2 * v + 1] = hn::Add(sum.sums[2 * v + 1], hn::PromoteTo(d64, hn::UpperHalf(dh, t)));
     }
   }
   double total = sum.Total();
   const hn::CappedTag<float, 1> d1;
-  for (; i < cols; ++i) {
-    total += hn::GetLane(Probability<kNaNs>(d1, x + i, hn::Set(d1, max), hn::Set(d1, inv_temperature)));
-  }
+  for (; i < count; ++i) total += hn::GetLane(term(d1, i));
   return total;
+}
+
+template <NaNs kNaNs>
+struct MassTerm {
+  const float* x;
+  float max, inv_temperature;
+
+  // Exponentials take as long as memory does: what comes after this chunk is fetched meanwhile.
+  template <class D>
+  HWY_INLINE hn::Vec<D> operator()(D d, int64_t i) const {
+    hwy::Prefetch(x + i + kRowChunk);
+    return Probability<kNaNs>(d, x + i, hn::Set(d, max), hn::Set(d, inv_temperature));
+  }
+};
+
+// Relative error below 2^-21, mostly the exponentials'.
+template <NaNs kNaNs>
+HWY_INLINE double MassOf(const float* x, int64_t cols, float max, float inv_temperature) {
+  return SumOfTerms(cols, MassTerm<kNaNs>{x, max, inv_temperature});
 }
 
 }  // namespace HWY_NAMESPACE

@@ -55,6 +55,39 @@ void RowTotalsOf(const float* x, int64_t cols, float inv_temperature, SpecMass* 
   }
 }
 
+struct Values {
+  const float* x;
+
+  template <class D>
+  HWY_INLINE hn::Vec<D> operator()(D d, int64_t i) const {
+    return hn::LoadU(d, x + i);
+  }
+};
+
+float Least(const float* x, int64_t cols) {
+  const hn::ScalableTag<float> d;
+  const int64_t N = hn::MaxLanes(d);
+  auto least = hn::Set(d, std::numeric_limits<float>::infinity());
+  int64_t i = 0;
+  for (; i + N <= cols; i += N) {
+    const auto value = hn::LoadU(d, x + i);
+    least = hn::IfThenElse(hn::Lt(value, least), value, least);
+  }
+  float result = hn::GetLane(hn::MinOfLanes(d, least));
+  for (; i < cols; ++i) result = std::min(result, x[i]);
+  return result;
+}
+
+RowSum RowSumOf(const float* x, int64_t cols) {
+  RowSum result{std::numeric_limits<float>::infinity(), 0};
+  for (int64_t first = 0; first < cols; first += kRowChunk) {
+    const int64_t size = std::min(kRowChunk, cols - first);
+    result.sum += SumOfTerms(size, Values{x + first});
+    result.least = std::min(result.least, Least(x + first, size));
+  }
+  return result;
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace sylvester
 HWY_AFTER_NAMESPACE();
@@ -67,6 +100,7 @@ constexpr int64_t (*kFind[kTierCount])(const float*, int64_t, float) = SYL_TIERS
 constexpr int64_t (*kArgmax[kTierCount])(const float*, int64_t, float*) = SYL_TIERS(RowArgmax);
 constexpr double (*kMass[kTierCount])(const float*, int64_t, const Scale&) = SYL_TIERS(RowMass);
 constexpr void (*kTotals[kTierCount])(const float*, int64_t, float, SpecMass*) = SYL_TIERS(RowTotalsOf);
+constexpr RowSum (*kSum[kTierCount])(const float*, int64_t) = SYL_TIERS(RowSumOf);
 }  // namespace
 
 float MaxOfRow(const float* logits, int64_t cols) { return kMax[CurrentTier()](logits, cols); }
@@ -84,6 +118,8 @@ RowTotals TotalsOfRow(const float* logits, int64_t cols, float inv_temperature) 
   kTotals[CurrentTier()](logits, cols, inv_temperature, &mass);
   return {mass.max, mass.sum};
 }
+
+RowSum SumOfRow(const float* x, int64_t cols) { return kSum[CurrentTier()](x, cols); }
 
 }  // namespace sylvester
 #endif

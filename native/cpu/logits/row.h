@@ -33,6 +33,13 @@ struct RowTotals {
 };
 RowTotals TotalsOfRow(const float* logits, int64_t cols, float inv_temperature);
 
+// Of any floats, in the order of a row's mass. sum: NaN when one of them is.
+struct RowSum {
+  float least;
+  double sum;
+};
+RowSum SumOfRow(const float* x, int64_t cols);
+
 }  // namespace sylvester
 
 #endif
