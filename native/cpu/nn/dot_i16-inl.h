@@ -40,19 +40,36 @@ HWY_INLINE VI32 DotPairs(VI16 a, VI16 b) {
 #endif
 }
 
-// sum + DotPairs(a, the two numbers at b in every lane).
+// The two numbers at q in every lane.
+HWY_INLINE VI16 SetPair(const int16_t* q) {
+  int32_t pair;
+  std::memcpy(&pair, q, sizeof(pair));
+  return hn::BitCast(DI16(), hn::Set(DI32(), pair));
+}
+
+// sum + DotPairs(a, b).
 template <bool kVnni>
-HWY_INLINE VI32 AddDotPairs(VI32 sum, VI16 a, const int16_t* b) {
+HWY_INLINE VI32 AddDotPairs(VI32 sum, VI16 a, VI16 b) {
 #if HWY_TARGET == HWY_AVX3
   if constexpr (kVnni) {
-    using Pair [[gnu::may_alias]] = int32_t;
-    asm("vpdpwssd %2%{1to16%}, %1, %0" : "+v"(sum.raw) : "v"(a.raw), "m"(*reinterpret_cast<const Pair*>(b)));
+    asm("vpdpwssd %2, %1, %0" : "+v"(sum.raw) : "v"(a.raw), "v"(b.raw));
     return sum;
   }
 #endif
-  int32_t pair;
-  std::memcpy(&pair, b, sizeof(pair));
-  return hn::Add(sum, DotPairs(a, hn::BitCast(DI16(), hn::Set(DI32(), pair))));
+  return hn::Add(sum, DotPairs(a, b));
+}
+
+// sum + DotPairs(a, SetPair(q)).
+template <bool kVnni>
+HWY_INLINE VI32 AddDotPairs(VI32 sum, VI16 a, const int16_t* q) {
+#if HWY_TARGET == HWY_AVX3
+  if constexpr (kVnni) {
+    using Pair [[gnu::may_alias]] = int32_t;
+    asm("vpdpwssd %2%{1to16%}, %1, %0" : "+v"(sum.raw) : "v"(a.raw), "m"(*reinterpret_cast<const Pair*>(q)));
+    return sum;
+  }
+#endif
+  return AddDotPairs<kVnni>(sum, a, SetPair(q));
 }
 
 }  // namespace HWY_NAMESPACE

@@ -47,11 +47,7 @@ HWY_INLINE void MultiplyTile(const PackedLayout& layout, const uint8_t* HWY_REST
       const uint8_t* panel = first_panel + p * layout.panel_bytes;
       if constexpr (Weights::kPrefetch) PrefetchStep<Weights>(layout, panel, panels, step);
       for (int64_t v = 0; v < kVectors; ++v) {
-        const Weights weights(layout, panel, step, v * kLanes);
-        float* sums = tile + p * rows * kPanelRows + v * kLanes;
-        for (int64_t r = 0; r < rows; ++r, sums += kPanelRows) {
-          hn::Store(weights.Step(x[r], hn::Load(DF(), sums)), DF(), sums);
-        }
+        Weights::AddStep(layout, panel, step, v * kLanes, x, rows, tile + p * rows * kPanelRows + v * kLanes);
       }
     }
   }
@@ -112,26 +108,31 @@ HWY_INLINE void MultiplyPanelsOfType(const MatMul& mm, int64_t chunk, int64_t fi
   }
 }
 
+template <bool kVnni>
+HWY_INLINE void PrepareRowsOfType(const MatMul& mm, int64_t first, int64_t last) {
+  for (int64_t r = first; r < last; ++r) {
+    if (IsPlain(mm.type)) {
+      CopyRow(mm, r);
+    } else {
+      QuantizeRow<kVnni>(mm, r);
+    }
+  }
+}
+
+void PrepareRows(const MatMul& mm, int64_t first, int64_t last) { PrepareRowsOfType<false>(mm, first, last); }
+
 // Panels first .. last-1 with the rows of one chunk.
 void Multiply(const MatMul& mm, int64_t chunk, int64_t first, int64_t last) {
   MultiplyPanelsOfType<false>(mm, chunk, first, last);
 }
 
 #if HWY_TARGET == HWY_AVX3
+void PrepareRowsVnni(const MatMul& mm, int64_t first, int64_t last) { PrepareRowsOfType<true>(mm, first, last); }
+
 void MultiplyVnni(const MatMul& mm, int64_t chunk, int64_t first, int64_t last) {
   MultiplyPanelsOfType<true>(mm, chunk, first, last);
 }
 #endif
-
-void PrepareRows(const MatMul& mm, int64_t first, int64_t last) {
-  for (int64_t r = first; r < last; ++r) {
-    if (IsPlain(mm.type)) {
-      CopyRow(mm, r);
-    } else {
-      QuantizeRow(mm, r);
-    }
-  }
-}
 
 }  // namespace HWY_NAMESPACE
 }  // namespace sylvester

@@ -20,7 +20,8 @@
 namespace sylvester {
 namespace {
 
-constexpr void (*kPrepareRows[kTierCount])(const MatMul&, int64_t first, int64_t last) = SYL_TIERS(PrepareRows);
+constexpr void (*kPrepareRows[kTierCount])(const MatMul&, int64_t first,
+                                           int64_t last) = SYL_TIERS_VNNI(PrepareRows, PrepareRowsVnni);
 constexpr void (*kMultiply[kTierCount])(const MatMul&, int64_t chunk, int64_t first,
                                         int64_t last) = SYL_TIERS_VNNI(Multiply, MultiplyVnni);
 

@@ -16,9 +16,16 @@ namespace sylvester {
 // The accumulators of a chunk (64 bytes a row) leave half of a first-level cache to weights and activations.
 constexpr int64_t kMaxChunkRows = 64;
 
+// |q| of the activations: a code of any type may be added without leaving 16 bits.
+constexpr int32_t kLargestQ = 32767 - 255;
+
+// Groups of 4 k that are multiplied in pairs on tier "avx512vnni". Five of eight keep the multipliers and the adders of
+// Zen 4 equally busy.
+constexpr bool IsPaired(int64_t group) { return 0b11011010 >> group & 1; }
+
 // One step of one row for block types: 16 bits, since 8 would move logits by more than the choice between two tokens
-// takes. d: scale of q. sum: of all q. start: -zero point * sum of q, over all 32 in start[0], or over 16 each for
-// formats with a scale for each 16.
+// takes. d: scale of q. sum: of all q. start: -zero point * sum of q - products of q with q in pairs, modulo 2^32, over
+// all 32 in start[0], or over 16 each for formats with a scale for each 16.
 struct QuantizedStep {
   int16_t q[kBlockStep];
   float d;

@@ -17,8 +17,8 @@ namespace sylvester {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// d = max|x| / 32767, q = x / d rounded half to even. Where d is subnormal the step counts as zero, since x / d could
-// leave the range of q; where it is not finite q is 0 and d NaN, so that the whole row becomes NaN.
+// d = max|x| / kLargestQ, q = x / d rounded half to even. Where d is subnormal the step counts as zero, since x / d
+// could leave the range of q; where it is not finite q is 0 and d NaN, so that the whole row becomes NaN.
 HWY_INLINE void QuantizeStep(const float* HWY_RESTRICT x, QuantizedStep* HWY_RESTRICT step) {
   const hn::CappedTag<float, 16> df;
   const hn::RebindToSigned<decltype(df)> di;
@@ -30,7 +30,7 @@ HWY_INLINE void QuantizeStep(const float* HWY_RESTRICT x, QuantizedStep* HWY_RES
   for (size_t i = 0; i < kBlockStep; i += lanes) {
     max_bits = hn::Max(max_bits, hn::BitCast(di, hn::Abs(hn::LoadU(df, x + i))));
   }
-  const float d = hn::GetLane(hn::BitCast(df, hn::MaxOfLanes(di, max_bits))) / 32767.0f;
+  const float d = hn::GetLane(hn::BitCast(df, hn::MaxOfLanes(di, max_bits))) / float{kLargestQ};
   if (HWY_UNLIKELY(!(d >= std::numeric_limits<float>::min() && d <= std::numeric_limits<float>::max()))) {
     *step = {};
     if (!(d < 1)) step->d = std::numeric_limits<float>::quiet_NaN();
@@ -54,14 +54,31 @@ HWY_INLINE int32_t SumOf16(const int16_t* q) {
   return hn::GetLane(hn::SumOfLanes(di32, hn::Add(even, odd)));
 }
 
+// Of k 16 half and up: what a pair's product contains beside the products with codes.
+HWY_INLINE uint32_t PairProducts(const int16_t* q, int64_t half) {
+  uint32_t sum = 0;
+  for (int64_t g = half * kGroups / 2; g < (half + 1) * kGroups / 2; ++g) {
+    if (IsPaired(g)) {
+      sum += static_cast<uint32_t>(q[4 * g] * q[4 * g + 2]) + static_cast<uint32_t>(q[4 * g + 1] * q[4 * g + 3]);
+    }
+  }
+  return sum;
+}
+
+template <bool kPaired>
 HWY_INLINE void SumStep(int32_t zero, bool halves, QuantizedStep* HWY_RESTRICT step) {
-  const int32_t lower = SumOf16(step->q), upper = SumOf16(step->q + 16);
-  step->sum = static_cast<float>(lower + upper);
-  step->start[0] = -zero * (halves ? lower : lower + upper);
-  step->start[1] = -zero * upper;
+  const int32_t sums[2] = {SumOf16(step->q), SumOf16(step->q + 16)};
+  step->sum = static_cast<float>(sums[0] + sums[1]);
+  uint32_t starts[2];
+  for (int64_t half = 0; half < 2; ++half) {
+    starts[half] = static_cast<uint32_t>(-zero * sums[half]) - (kPaired ? PairProducts(step->q, half) : 0);
+  }
+  step->start[0] = static_cast<int32_t>(halves ? starts[0] : starts[0] + starts[1]);
+  step->start[1] = static_cast<int32_t>(halves ? starts[1] : 0);
 }
 
 // Row r of the product, into its place in the chunk.
+template <bool kPaired>
 HWY_INLINE void QuantizeRow(const MatMul& mm, int64_t r) {
   const BlockFormat format = FormatOf(mm.type);
   const int64_t chunk = r / mm.chunk_rows, rows = mm.RowsOf(chunk);
@@ -70,7 +87,7 @@ HWY_INLINE void QuantizeRow(const MatMul& mm, int64_t r) {
   for (int64_t s = 0; s < mm.layout.steps; ++s) QuantizeStep(x + s * kBlockStep, steps + s * rows);
   // In a pass of its own: codes just stored in pieces cannot be loaded as one vector without a stall.
   for (int64_t s = 0; s < mm.layout.steps; ++s) {
-    SumStep(format.zero, format.scales == Scales::kSuperD16, steps + s * rows);
+    SumStep<kPaired>(format.zero, format.scales == Scales::kSuperD16, steps + s * rows);
   }
 }
 

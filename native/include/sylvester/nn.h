@@ -18,7 +18,7 @@ extern "C" {
  * Plain types (F32, F16, BF16): each output is one chain of fused multiply-adds in ascending i, starting at +0.
  * |y - W x| <= gamma(k + 1) sum_i |W[o][i] x[i]| without underflow; gamma(j) = j u / (1 - j u), u = 2^-24.
  *
- * Block types: x is quantised to 16-bit integers in blocks of 32, dx = max|x| / 32767 and q = round-half-even(x / dx)
+ * Block types: x is quantised to 16-bit integers in blocks of 32, dx = max|x| / 32512 and q = round-half-even(x / dx)
  * in float, both 0 where dx would be subnormal. With i = sum (code - zero) q and s = sum q, exact integers that float()
  * rounds to nearest even, each block gives
  *

@@ -170,7 +170,7 @@ inline QuantizedBlock Quantize(const float* x) {
     }
     max = std::max(max, std::fabs(x[i]));
   }
-  const float d = max / 32767.0f;
+  const float d = max / 32512.0f;
   if (d < std::numeric_limits<float>::min()) return block;
   block.d = d;
   for (int i = 0; i < 32; ++i) block.q[i] = static_cast<int>(std::nearbyint(x[i] / d));
@@ -208,7 +208,7 @@ inline Reference MultiplyRow(const FileWeights& w, int64_t row, const float* x, 
     for (int i = 0; i < 32; ++i) {
       products[i / 16] += w.Get(row, first + i).code * block.q[i];
       sum += block.q[i];
-      // |x - d q| <= d / 2, with a margin for the rounding of the two divisions: 32767 2^-23.
+      // |x - d q| <= d / 2, with a margin for the rounding of the two divisions: 32512 2^-23.
       quantization += std::fabs(w.Exact(row, first + i)) * block.d * 0.504;
     }
     const BlockWeight low = w.Get(row, first), high = w.Get(row, first + 16);

@@ -267,12 +267,12 @@ TEST_P(MatMul, ExtremeWeightsAndActivations) {
   std::fill_n(row(0), k, 0.0f);
   std::fill_n(row(1), k, -0.0f);
   std::fill_n(row(2), k, 1.0f);
-  for (int64_t i = 0; i < k; ++i) row(3)[i] = i % 2 == 0 ? 32767.0f : -32767.0f;
+  for (int64_t i = 0; i < k; ++i) row(3)[i] = i % 2 == 0 ? 32512.0f : -32512.0f;
   for (int64_t i = 0; i < k; ++i) row(4)[i] *= 1e37f;
   for (int64_t i = 0; i < k; ++i) row(5)[i] *= i < k / 2 ? 1e-38f : 1e-36f;  // d subnormal, d just normal
-  for (int64_t i = 0; i < k; i += 2) row(6)[i] = static_cast<float>(i * 37 % 32767) + 0.5f;  // ties, with d = 1
-  for (int64_t i = 0; i < k; i += 32) row(6)[i + 1] = 32767.0f;
-  for (int64_t i = 0; i < k; ++i) row(7)[i] = -32767.0f;
+  for (int64_t i = 0; i < k; i += 2) row(6)[i] = static_cast<float>(i * 37 % 32512) + 0.5f;  // ties, with d = 1
+  for (int64_t i = 0; i < k; i += 32) row(6)[i + 1] = 32512.0f;
+  for (int64_t i = 0; i < k; ++i) row(7)[i] = -32512.0f;
   ExpectDefinition(w, x, 8);
 }
 
@@ -281,10 +281,10 @@ TEST_P(MatMul, QuantizesAtTiesAsDefined) {
   const FileWeights w = FileWeights::Random(type(), 20, K(1024), random_);
   std::vector<float> x(static_cast<size_t>(3 * w.k()));
   std::uniform_real_distribution<float> largest(0.5f, 2.0f);
-  std::uniform_int_distribution<int> code(-32766, 32765);
+  std::uniform_int_distribution<int> code(-32511, 32510);
   for (size_t i = 0; i < x.size(); i += 32) {
     x[i] = largest(random_);
-    const float d = x[i] / 32767.0f;
+    const float d = x[i] / 32512.0f;
     for (size_t j = 1; j < 32; ++j) x[i + j] = (static_cast<float>(code(random_)) + 0.5f) * d;
   }
   ExpectDefinition(w, x, 3);

@@ -81,7 +81,7 @@ class MatrixTest {
       for (int i = block; i < block + 32; i++) {
         largest = Math.max(largest, (float) Math.abs(x[i]));
       }
-      float d = largest / 32767;
+      float d = largest / 32512;
       for (int i = block; i < block + 32; i++) {
         x[i] = Math.rint((float) x[i] / d) * d;
       }
