@@ -91,46 +91,46 @@ HWY_NOINLINE void MultiplyPanels(const MatMul& mm, int64_t chunk, int64_t first,
   }
 }
 
-template <bool kVnni>
+template <bool kVnni, bool kPairs>
 HWY_INLINE void MultiplyPanelsOfType(const MatMul& mm, int64_t chunk, int64_t first, int64_t last) {
   switch (mm.type) {
-    case SYL_Q4_0: return MultiplyPanels<BlockWeights<SYL_Q4_0, kVnni>>(mm, chunk, first, last);
-    case SYL_Q4_1: return MultiplyPanels<BlockWeights<SYL_Q4_1, kVnni>>(mm, chunk, first, last);
-    case SYL_Q5_0: return MultiplyPanels<BlockWeights<SYL_Q5_0, kVnni>>(mm, chunk, first, last);
-    case SYL_Q5_1: return MultiplyPanels<BlockWeights<SYL_Q5_1, kVnni>>(mm, chunk, first, last);
-    case SYL_Q8_0: return MultiplyPanels<BlockWeights<SYL_Q8_0, kVnni>>(mm, chunk, first, last);
-    case SYL_Q4_K: return MultiplyPanels<BlockWeights<SYL_Q4_K, kVnni>>(mm, chunk, first, last);
-    case SYL_Q5_K: return MultiplyPanels<BlockWeights<SYL_Q5_K, kVnni>>(mm, chunk, first, last);
-    case SYL_Q6_K: return MultiplyPanels<BlockWeights<SYL_Q6_K, kVnni>>(mm, chunk, first, last);
+    case SYL_Q4_0: return MultiplyPanels<BlockWeights<SYL_Q4_0, kVnni, kPairs>>(mm, chunk, first, last);
+    case SYL_Q4_1: return MultiplyPanels<BlockWeights<SYL_Q4_1, kVnni, kPairs>>(mm, chunk, first, last);
+    case SYL_Q5_0: return MultiplyPanels<BlockWeights<SYL_Q5_0, kVnni, kPairs>>(mm, chunk, first, last);
+    case SYL_Q5_1: return MultiplyPanels<BlockWeights<SYL_Q5_1, kVnni, kPairs>>(mm, chunk, first, last);
+    case SYL_Q8_0: return MultiplyPanels<BlockWeights<SYL_Q8_0, kVnni, kPairs>>(mm, chunk, first, last);
+    case SYL_Q4_K: return MultiplyPanels<BlockWeights<SYL_Q4_K, kVnni, kPairs>>(mm, chunk, first, last);
+    case SYL_Q5_K: return MultiplyPanels<BlockWeights<SYL_Q5_K, kVnni, kPairs>>(mm, chunk, first, last);
+    case SYL_Q6_K: return MultiplyPanels<BlockWeights<SYL_Q6_K, kVnni, kPairs>>(mm, chunk, first, last);
     case SYL_F16: return MultiplyPanels<PlainWeights<SYL_F16>>(mm, chunk, first, last);
     case SYL_BF16: return MultiplyPanels<PlainWeights<SYL_BF16>>(mm, chunk, first, last);
     default: return MultiplyPanels<PlainWeights<SYL_F32>>(mm, chunk, first, last);
   }
 }
 
-template <bool kVnni>
-HWY_INLINE void PrepareRowsOfType(const MatMul& mm, int64_t first, int64_t last) {
+// Rows first .. last-1 of x into the workspace.
+void PrepareRows(const MatMul& mm, int64_t first, int64_t last) {
   for (int64_t r = first; r < last; ++r) {
     if (IsPlain(mm.type)) {
       CopyRow(mm, r);
     } else {
-      QuantizeRow<kVnni>(mm, r);
+      QuantizeRow(mm, r);
     }
   }
 }
 
-void PrepareRows(const MatMul& mm, int64_t first, int64_t last) { PrepareRowsOfType<false>(mm, first, last); }
-
 // Panels first .. last-1 with the rows of one chunk.
 void Multiply(const MatMul& mm, int64_t chunk, int64_t first, int64_t last) {
-  MultiplyPanelsOfType<false>(mm, chunk, first, last);
+  MultiplyPanelsOfType<false, false>(mm, chunk, first, last);
 }
 
 #if HWY_TARGET == HWY_AVX3
-void PrepareRowsVnni(const MatMul& mm, int64_t first, int64_t last) { PrepareRowsOfType<true>(mm, first, last); }
-
 void MultiplyVnni(const MatMul& mm, int64_t chunk, int64_t first, int64_t last) {
-  MultiplyPanelsOfType<true>(mm, chunk, first, last);
+  MultiplyPanelsOfType<true, false>(mm, chunk, first, last);
+}
+
+void MultiplyVnniPairs(const MatMul& mm, int64_t chunk, int64_t first, int64_t last) {
+  MultiplyPanelsOfType<true, true>(mm, chunk, first, last);
 }
 #endif
 

@@ -20,10 +20,10 @@
 namespace sylvester {
 namespace {
 
-constexpr void (*kPrepareRows[kTierCount])(const MatMul&, int64_t first,
-                                           int64_t last) = SYL_TIERS_VNNI(PrepareRows, PrepareRowsVnni);
-constexpr void (*kMultiply[kTierCount])(const MatMul&, int64_t chunk, int64_t first,
-                                        int64_t last) = SYL_TIERS_VNNI(Multiply, MultiplyVnni);
+constexpr void (*kPrepareRows[kTierCount])(const MatMul&, int64_t first, int64_t last) = SYL_TIERS(PrepareRows);
+using MultiplyFunction = void (*)(const MatMul&, int64_t chunk, int64_t first, int64_t last);
+constexpr MultiplyFunction kMultiply[kTierCount] = SYL_TIERS_VNNI(Multiply, MultiplyVnni);
+constexpr MultiplyFunction kMultiplyPairs[kTierCount] = SYL_TIERS_VNNI(Multiply, MultiplyVnniPairs);
 
 int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -56,8 +56,10 @@ int64_t PiecesPerTask(int64_t total, int64_t cost_of_piece, int32_t threads) {
   return std::max(CeilDiv(total, threads * kTasksPerThread), CeilDiv(kMinTaskCost, cost_of_piece));
 }
 
-void Run(const MatMul& mm, syl_pool* pool) {
+void Run(MatMul& mm, syl_pool* pool) {
   const Tier tier = CurrentTier();
+  mm.pairs = mm.m >= kFewestRowsForPairs && kMultiplyPairs[tier] != kMultiply[tier];
+  const MultiplyFunction multiply = (mm.pairs ? kMultiplyPairs : kMultiply)[tier];
   const int32_t threads = Threads(pool);
 
   // Costs are in bytes read; a weight used for many rows costs about as much as one more read for every four rows.
@@ -73,7 +75,7 @@ void Run(const MatMul& mm, syl_pool* pool) {
   const int64_t tasks_per_chunk = CeilDiv(mm.layout.panels, panels_per_task);
   ParallelFor(pool, chunks * tasks_per_chunk, [&](int64_t task, int32_t) {
     const int64_t first = task % tasks_per_chunk * panels_per_task;
-    kMultiply[tier](mm, task / tasks_per_chunk, first, std::min(mm.layout.panels, first + panels_per_task));
+    multiply(mm, task / tasks_per_chunk, first, std::min(mm.layout.panels, first + panels_per_task));
   });
 }
 

@@ -19,8 +19,9 @@ constexpr int64_t kMaxChunkRows = 64;
 // |q| of the activations: a code of any type may be added without leaving 16 bits.
 constexpr int32_t kLargestQ = 32767 - 255;
 
-// Groups of 4 k that are multiplied in pairs on tier "avx512vnni". Five of eight keep the multipliers and the adders of
-// Zen 4 equally busy.
+// Groups of 4 k that are multiplied in pairs where MatMul::pairs is set. Five of eight keep the multipliers and the
+// adders of Zen 4 equally busy. A step's share of the work must be spread over some rows to pay.
+constexpr int64_t kFewestRowsForPairs = 7;
 constexpr bool IsPaired(int64_t group) { return 0b11011010 >> group & 1; }
 
 // One step of one row for block types: 16 bits, since 8 would move logits by more than the choice between two tokens
@@ -54,6 +55,7 @@ struct MatMul {
   int64_t y_stride;
   uint8_t* steps;  // workspace
   int64_t chunk_rows;
+  bool pairs;  // see IsPaired()
 
   int64_t Chunks() const { return (m + chunk_rows - 1) / chunk_rows; }
   int64_t RowsOf(int64_t chunk) const { return chunk + 1 < Chunks() ? chunk_rows : m - chunk * chunk_rows; }

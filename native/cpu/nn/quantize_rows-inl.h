@@ -65,20 +65,18 @@ HWY_INLINE uint32_t PairProducts(const int16_t* q, int64_t half) {
   return sum;
 }
 
-template <bool kPaired>
-HWY_INLINE void SumStep(int32_t zero, bool halves, QuantizedStep* HWY_RESTRICT step) {
+HWY_INLINE void SumStep(int32_t zero, bool halves, bool pairs, QuantizedStep* HWY_RESTRICT step) {
   const int32_t sums[2] = {SumOf16(step->q), SumOf16(step->q + 16)};
   step->sum = static_cast<float>(sums[0] + sums[1]);
   uint32_t starts[2];
   for (int64_t half = 0; half < 2; ++half) {
-    starts[half] = static_cast<uint32_t>(-zero * sums[half]) - (kPaired ? PairProducts(step->q, half) : 0);
+    starts[half] = static_cast<uint32_t>(-zero * sums[half]) - (pairs ? PairProducts(step->q, half) : 0);
   }
   step->start[0] = static_cast<int32_t>(halves ? starts[0] : starts[0] + starts[1]);
   step->start[1] = static_cast<int32_t>(halves ? starts[1] : 0);
 }
 
 // Row r of the product, into its place in the chunk.
-template <bool kPaired>
 HWY_INLINE void QuantizeRow(const MatMul& mm, int64_t r) {
   const BlockFormat format = FormatOf(mm.type);
   const int64_t chunk = r / mm.chunk_rows, rows = mm.RowsOf(chunk);
@@ -87,7 +85,7 @@ HWY_INLINE void QuantizeRow(const MatMul& mm, int64_t r) {
   for (int64_t s = 0; s < mm.layout.steps; ++s) QuantizeStep(x + s * kBlockStep, steps + s * rows);
   // In a pass of its own: codes just stored in pieces cannot be loaded as one vector without a stall.
   for (int64_t s = 0; s < mm.layout.steps; ++s) {
-    SumStep<kPaired>(format.zero, format.scales == Scales::kSuperD16, steps + s * rows);
+    SumStep(format.zero, format.scales == Scales::kSuperD16, mm.pairs, steps + s * rows);
   }
 }
 

@@ -14,13 +14,13 @@ HWY_BEFORE_NAMESPACE();
 namespace sylvester {
 namespace HWY_NAMESPACE {
 
-// Codes of k 16 kHalf and up, for the outputs of one vector. kVnni: groups of IsPaired() use Winograd's identity,
+// Codes of k 16 kHalf and up, for the outputs of one vector. kPairs: groups of IsPaired() use Winograd's identity,
 //
 //   c0 q0 + c2 q2 = (c0 + q2) (c2 + q0) - c0 c2 - q0 q2    (and so k 1 and 3)
 //
 // one product for two, and additions on units that would be idle. The sums of c0 c2 and of q0 q2 concern a step alone
 // and are taken off there, once for all rows or outputs.
-template <int kBits, int kHalf, bool kVnni>
+template <int kBits, int kHalf, bool kVnni, bool kPairs>
 class HalfStep {
  public:
   static constexpr int64_t kHalfGroups = kGroups / 2;
@@ -38,7 +38,7 @@ class HalfStep {
     const int64_t group_of_step = kHalf * kHalfGroups + group;
     const int16_t* q = row.q + 4 * group_of_step;
     const VI16 k01 = codes_[2 * group], k23 = codes_[2 * group + 1];
-    if (kVnni && IsPaired(group_of_step)) {
+    if (kPairs && IsPaired(group_of_step)) {
       return AddDotPairs<kVnni>(sum, hn::Add(k23, SetPair(q)), hn::Add(k01, SetPair(q + 2)));
     }
     return AddDotPairs<kVnni>(AddDotPairs<kVnni>(sum, k01, q), k23, q + 2);

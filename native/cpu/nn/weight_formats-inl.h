@@ -72,7 +72,7 @@ class PlainWeights {
 //   kSuperDM   t = fma(-(dmin m), float(sum q), float(i) (d sc))
 //   kSuperD16  t = fma(float(i of k 0..15), d sc[0], float(i of k 16..31) (d sc[1]))
 // d sc and dmin m are exact in float.
-template <syl_dtype kType, bool kVnni>
+template <syl_dtype kType, bool kVnni, bool kPairs>
 class BlockWeights {
  public:
   using Activations = QuantizedStep;
@@ -116,8 +116,8 @@ class BlockWeights {
   }
 
  private:
-  using Lower = HalfStep<kFormat.bits, 0, kVnni>;
-  using Upper = HalfStep<kFormat.bits, 1, kVnni>;
+  using Lower = HalfStep<kFormat.bits, 0, kVnni, kPairs>;
+  using Upper = HalfStep<kFormat.bits, 1, kVnni, kPairs>;
   static constexpr bool kScaledHalves = kFormat.scales == Scales::kSuperD16;
 
   // Where the sums of the two halves start.
@@ -125,7 +125,7 @@ class BlockWeights {
     VI32 pairs[2];  // what pairs of each half, or of both in [1], add, negated
 
     HWY_INLINE Starts(const Lower& lower, const Upper& upper) {
-      if constexpr (kVnni) {
+      if constexpr (kPairs) {
         pairs[0] = lower.AddPairProducts(hn::Zero(DI32()));
         pairs[1] = hn::Neg(upper.AddPairProducts(kScaledHalves ? hn::Zero(DI32()) : pairs[0]));
         pairs[0] = hn::Neg(pairs[0]);
@@ -134,13 +134,13 @@ class BlockWeights {
 
     HWY_INLINE VI32 OfLower(const QuantizedStep& row) const {
       const VI32 start = hn::Set(DI32(), row.start[0]);
-      return kVnni && kScaledHalves ? hn::Add(start, pairs[0]) : start;
+      return kPairs && kScaledHalves ? hn::Add(start, pairs[0]) : start;
     }
 
     HWY_INLINE VI32 OfUpper(const QuantizedStep& row) const {
-      if constexpr (kVnni && !kScaledHalves) return pairs[1];
+      if constexpr (kPairs && !kScaledHalves) return pairs[1];
       const VI32 start = hn::Set(DI32(), row.start[1]);
-      return kVnni ? hn::Add(start, pairs[1]) : start;
+      return kPairs ? hn::Add(start, pairs[1]) : start;
     }
   };
 
