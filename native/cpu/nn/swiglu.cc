@@ -8,7 +8,7 @@
 #define HWY_TARGET_INCLUDE "native/cpu/nn/swiglu.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
-#include "native/cpu/nn/exp-inl.h"
+#include "native/cpu/nn/silu-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace sylvester {
@@ -16,12 +16,7 @@ namespace HWY_NAMESPACE {
 
 template <class D>
 HWY_INLINE void SwiGluAt(D d, const float* gate, const float* up, float* y) {
-  auto g = hn::LoadU(d, gate);
-  // Below, exp(-g) is infinite and the quotient 0; infinity by infinity would be NaN.
-  const auto low = hn::Set(d, -104.0f);
-  g = hn::IfThenElse(hn::Lt(g, low), low, g);
-  const auto one_plus_exp = hn::Add(hn::Set(d, 1.0f), ExpF32(d, hn::Neg(g)));
-  hn::StoreU(hn::Mul(hn::Div(g, one_plus_exp), hn::LoadU(d, up)), d, y);
+  hn::StoreU(hn::Mul(Silu(d, hn::LoadU(d, gate)), hn::LoadU(d, up)), d, y);
 }
 
 void SwiGluRow(const float* gate, const float* up, int64_t cols, float* y) {

@@ -160,6 +160,29 @@ SYL_API syl_status syl_nn_attention_f32(const syl_attention* attention, const fl
                                         int64_t rows, const void* keys, const void* values, int64_t tokens, float* y,
                                         int64_t y_stride, void* workspace, int64_t workspace_bytes, syl_pool* pool);
 
+/* ---- Training ------------------------------------------------------------------------------------------------ */
+
+typedef struct syl_adamw {
+  uint32_t struct_size; /* sizeof(syl_adamw) */
+  float learning_rate;  /* >= 0; a schedule changes it from step to step */
+  float beta1, beta2;   /* [0, 1); 0.9 and 0.999 are usual */
+  float epsilon;        /* > 0; 1e-8 is usual */
+  float weight_decay;   /* >= 0; decoupled from the gradient */
+  float gradient_scale; /* finite: 1 / number of samples where the gradient is their sum */
+  int64_t step;         /* 1, 2, ...: number of this update */
+} syl_adamw;
+
+/* One update of AdamW (Loshchilov & Hutter, arXiv 1711.05101), t = step, for each i < n:
+ *   g = gradient_scale gradient[i]
+ *   mean[i] = beta1 mean[i] + (1 - beta1) g
+ *   square[i] = beta2 square[i] + (1 - beta2) g^2
+ *   parameters[i] = (1 - learning_rate weight_decay) parameters[i]
+ *                   - learning_rate / (1 - beta1^t) mean[i] / (sqrt(square[i] / (1 - beta2^t)) + epsilon)
+ * mean and square are 0 before the first. No array may overlap another. The same bits on every tier with fused
+ * multiply-add. Errors: NULL_ARGUMENT, BAD_VALUE, OVERLAP. */
+SYL_API syl_status syl_nn_adamw_f32(const syl_adamw* options, const float* gradient, int64_t n, float* parameters,
+                                    float* mean, float* square, syl_pool* pool);
+
 #ifdef __cplusplus
 }
 #endif

@@ -124,8 +124,9 @@ SYL_API syl_status syl_spec_verify_f32(const syl_spec_batch* batch, const syl_sp
 
 /* ---- Acceptance head (SpecDec++, arXiv 2405.19715) -----------------------------------------------------------
  * Predicts from the draft's last hidden state whether the candidate that it has just read is accepted:
- *   x_0 = hidden, x_{d+1} = x_d + SiLU(W_d x_d + b_d), z = V x_blocks + c, P(accept) = sigmoid(((z_1 - z_0) + shift)
- * scale) With SYL_TIED_BLOCKS all W_d and b_d are the same (as in the paper's release). Training with weight w_rej for
+ *   x_0 = hidden, x_{d+1} = x_d + SiLU(W_d x_d + b_d), z = V x_blocks + c,
+ *   P(accept) = sigmoid((z_1 - z_0 + shift) scale)
+ * With SYL_TIED_BLOCKS all W_d and b_d are the same (as in the paper's release). Training with weight w_rej for
  * rejections learns odds divided by w_rej / w_acc: shift = log(w_rej / w_acc) undoes that. */
 enum { SYL_UNTIED_BLOCKS = 0, SYL_TIED_BLOCKS = 1 };
 
@@ -134,21 +135,26 @@ typedef struct syl_spec_head {
   int32_t width;        /* 1..65536 */
   int32_t blocks;       /* 0..64 */
   int32_t tied;
-  float shift, scale; /* finite; scale > 0 */
-  const float*
-      parameters; /* W_0 (width x width, row = output), b_0, W_1, b_1, ..., V (2 x width; row 1: accept), c (2) */
+  float shift, scale;      /* finite; scale > 0 */
+  const float* parameters; /* W_0 (width x width, row = output), b_0, W_1, b_1, ..., V (2 x width; row 1: accept),
+                              c (2); tied: one W and b, if there are blocks */
 } syl_spec_head;
 
+/* Number of floats of the parameters, which are not read here and below. */
 SYL_API syl_status syl_spec_head_parameters(const syl_spec_head* head, int64_t* count);
+/* Workspace of both functions below; the same for all rows >= 64. */
 SYL_API syl_status syl_spec_head_workspace(const syl_spec_head* head, int64_t rows, int64_t* bytes);
 
-/* hidden: rows x width. acceptance: rows. A row's result does not depend on the others. */
+/* hidden: rows x width. acceptance: rows. A row's result does not depend on the others, and has the same bits on every
+ * tier with fused multiply-add; a row of hidden that is not finite gives NaN or a probability, and changes no other.
+ * workspace: any alignment. Errors: NULL_ARGUMENT, BAD_VALUE, BAD_SHAPE, OVERLAP, WORKSPACE. */
 SYL_API syl_status syl_spec_head_f32(const syl_spec_head* head, const float* hidden, int64_t stride, int64_t rows,
                                      float* acceptance, void* workspace, int64_t workspace_bytes, syl_pool* pool);
 
-/* Loss of the paper, with P of shift 0 and scale 1 and labels a in [0, 1] (NaN: row is ignored):
+/* Loss of the paper, with P of shift 0 and scale 1 and labels a in [0, 1] (NaN: row is ignored, and not read):
  *   L = sum w_acc a (-log P) + w_rej (1 - a) (-log(1 - P)),  N = sum w_acc a + w_rej (1 - a)
- * Adds dL/dparameters to gradient, L to *loss and N to *weight; the mean is their quotient. */
+ * Adds dL/dparameters to gradient, L to *loss and N to *weight; the mean is their quotient. Weights: finite, > 0. Of
+ * untied blocks the gradient has the same bits however the rows are cut into calls. Errors: as above. */
 SYL_API syl_status syl_spec_head_gradient_f32(const syl_spec_head* head, const float* hidden, int64_t stride,
                                               const float* labels, int64_t rows, float accept_weight,
                                               float reject_weight, float* gradient, double* loss, double* weight,

@@ -5406,6 +5406,72 @@ public class SylvesterFfi extends Layouts {
            throw new AssertionError("should not reach here", ex$);
         }
     }
+
+    private static class syl_nn_adamw_f32 {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_nn_adamw_f32");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_nn_adamw_f32(const syl_adamw *options, const float *gradient, int64_t n, float *parameters, float *mean, float *square, syl_pool *pool)
+     * }
+     */
+    public static FunctionDescriptor syl_nn_adamw_f32$descriptor() {
+        return syl_nn_adamw_f32.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_nn_adamw_f32(const syl_adamw *options, const float *gradient, int64_t n, float *parameters, float *mean, float *square, syl_pool *pool)
+     * }
+     */
+    public static MethodHandle syl_nn_adamw_f32$handle() {
+        return syl_nn_adamw_f32.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_nn_adamw_f32(const syl_adamw *options, const float *gradient, int64_t n, float *parameters, float *mean, float *square, syl_pool *pool)
+     * }
+     */
+    public static MemorySegment syl_nn_adamw_f32$address() {
+        return syl_nn_adamw_f32.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_nn_adamw_f32(const syl_adamw *options, const float *gradient, int64_t n, float *parameters, float *mean, float *square, syl_pool *pool)
+     * }
+     */
+    public static int syl_nn_adamw_f32(MemorySegment options, MemorySegment gradient, long n, MemorySegment parameters, MemorySegment mean, MemorySegment square, MemorySegment pool) {
+        var mh$ = syl_nn_adamw_f32.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_nn_adamw_f32", options, gradient, n, parameters, mean, square, pool);
+            }
+            return (int)mh$.invokeExact(options, gradient, n, parameters, mean, square, pool);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
     private static final int SYL_SPEC_GREEDY = (int)0L;
     /**
      * {@snippet lang=c :
