@@ -54,6 +54,14 @@ class AllocationTest {
   }
 
   @Test
+  void acceptanceHead() {
+    AcceptanceHead.Shape shape = new AcceptanceHead.Shape(16, 1, false);
+    MemorySegment parameters = blank(arena, 1, shape.parameters(), shape.parameters());
+    AcceptanceHead head = AcceptanceHead.of(shape, parameters, 0, 1, arena);
+    assertNoAllocation(() -> head.accept(x, workspace, pool));
+  }
+
+  @Test
   void rope() {
     Rope rope = Rope.of(RopeScaling.none(10000), 16, arena);
     MemorySegment table = blank(arena, 1, 16, 16);
