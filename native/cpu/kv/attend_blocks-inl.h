@@ -203,24 +203,27 @@ HWY_NOINLINE void SumPackedValues(const BlockPairs& block, int pair, Range tiles
     words[t] = reinterpret_cast<const uint32_t*>(block.bytes.tiles[t] + side.codes + block.head * side.head_bytes);
   }
   const PackedValues values{words, head_dim, call.value_grid.zero_unit};
+  constexpr float kMost = static_cast<float>(kWeightMax[WeightDigits(kBits) - 1]);
   Range own[kPairs];  // tokens
   float p_max[kPairs];
   for (int p = 0; p < kPairs; ++p) {
     own[p] = Intersection(block.visible[pair + p], {0, block.Packed(pair + p) * kKvTile});
-    p_max[p] = MaxOfTokens(block.scores + (pair + p) * kBlockTokens, own[p]);
+    const Range seen = block.Tiles(pair + p);
+    float* weights = block.scores + (pair + p) * kBlockTokens;
+    std::fill(weights, weights + seen.begin * kKvTile, 0.0f);
+    std::fill(weights + seen.end * kKvTile, weights + kBlockTokens, 0.0f);
+    p_max[p] = ShareWeights(own[p], weights);
   }
   GroupParams params;
   IntegerWeights weights[kPairs];
   for (int64_t g = 0; g < groups; ++g) {
     const int64_t offset = (block.head * groups + g) * kKvTile;
-    LoadParams(block.bytes.tiles, side.scales + offset, side.zeros + offset, tiles, &params);
-    float scale_max = 0;
+    params.Load(block.bytes.tiles, side.scales + offset, side.zeros + offset, tiles);
     for (int p = 0; p < kPairs; ++p) {
-      // Of the tokens that this pair sees, whatever the others do; mostly they see the same.
-      const bool same = p > 0 && own[p].begin == own[p - 1].begin && own[p].end == own[p - 1].end;
-      if (!same) scale_max = MaxOfTokens(params.scales, own[p]);
-      RoundWeights<WeightDigits(kBits), kVnni>(block.scores + (pair + p) * kBlockTokens, p_max[p] * scale_max,
-                                               block.PackedTiles(pair + p), params, weights + p);
+      // Mostly they see the same.
+      if (p == 0 || own[p].begin != own[p - 1].begin || own[p].end != own[p - 1].end) params.Share(own[p], kMost);
+      RoundWeights<WeightDigits(kBits), kVnni>(block.scores + (pair + p) * kBlockTokens, p_max[p] * params.largest,
+                                               params, weights + p);
     }
     SumGroup<kBits, kLevels, kPairs, kVnni>(values, levels, tiles, g * group, std::min((g + 1) * group, head_dim),
                                             weights, results.Sum(pair), results.stride);

@@ -25,42 +25,74 @@ alignas(64) constexpr float kDither[kKvTile] = {-0.46875f, 0.03125f, -0.21875f, 
                                                 -0.09375f, 0.40625f, -0.40625f, 0.09375f, -0.15625f, 0.34375f,
                                                 -0.28125f, 0.21875f, -0.03125f, 0.46875f};
 
-HWY_INLINE void StoreLowBytes(VSum v, int8_t* to) {
-#if HWY_TARGET == HWY_AVX3
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_cvtepi32_epi8(v.raw));
-#else
-  const hn::Rebind<int8_t, DVirtual> d8;
-  hn::StoreU(hn::DemoteTo(d8, v), d8, to);
-#endif
-}
-
-// Scales and zeros of one group of values in the tiles of a block; 0 where there is none.
-struct GroupParams {
-  HWY_ALIGN float scales[kBlockTokens];
-  HWY_ALIGN int8_t zeros[kBlockTokens];
-};
-
-HWY_INLINE void LoadParams(const uint8_t* const* tiles, int64_t scales, int64_t zeros, Range range,
-                           GroupParams* params) {
-  std::memset(params->zeros, 0, sizeof(params->zeros));
-  for (int64_t t = range.begin; t < range.end; ++t) {
-    std::memcpy(params->zeros + t * kKvTile, tiles[t] + zeros, kKvTile);
-    for (int64_t lane = 0; lane < kKvTile; lane += kRealLanes) {
-      hn::Store(LoadScales(tiles[t] + scales + lane), DVirtual(), params->scales + t * kKvTile + lane);
-    }
+template <class D>
+HWY_INLINE hn::TFromD<D> LargestLane(D d, hn::Vec<D> v) {
+  if constexpr (sizeof(hn::TFromD<D>) == 1) {
+    const hn::Repartition<uint16_t, D> wide;
+    const auto pairs = hn::BitCast(wide, v);
+    const auto maxima = hn::Max(hn::And(pairs, hn::Set(wide, 0xff)), hn::ShiftRight<8>(pairs));
+    return static_cast<uint8_t>(hn::GetLane(hn::MaxOfLanes(wide, maxima)));
+  } else {
+    return hn::GetLane(hn::MaxOfLanes(d, v));
   }
 }
 
-// The largest number of some tokens, none of them negative.
-HWY_INLINE float MaxOfTokens(const float* x, Range tokens) {
-  const DVirtual d;
-  VVirtual maxima = hn::Zero(d);
-  float max = 0;
+// The largest of some tokens' numbers, none of them negative.
+template <typename T>
+HWY_INLINE T MaxOfTokens(const T* x, Range tokens) {
+  const hn::CappedTag<T, kBlockTokens> d;
+  const int64_t N = hn::MaxLanes(d);
+  auto maxima = hn::Zero(d);
+  T max = 0;
   int64_t j = tokens.begin;
-  for (; j < tokens.end && j % kRealLanes != 0; ++j) max = std::max(max, x[j]);
-  for (; j + kRealLanes <= tokens.end; j += kRealLanes) maxima = hn::Max(maxima, hn::LoadU(d, x + j));
+  for (; j < tokens.end && j % N != 0; ++j) max = std::max(max, x[j]);
+  for (; j + N <= tokens.end; j += N) maxima = hn::Max(maxima, hn::LoadU(d, x + j));
   for (; j < tokens.end; ++j) max = std::max(max, x[j]);
-  return std::max(max, hn::GetLane(hn::MaxOfLanes(d, maxima)));
+  return std::max(max, LargestLane(d, maxima));
+}
+
+// Scales and zeros of one group of values in a block. Where there is no tile they are 0.
+struct GroupParams {
+  HWY_ALIGN uint8_t scales[kBlockTokens] = {};
+  HWY_ALIGN int8_t zeros[kBlockTokens] = {};
+  HWY_ALIGN float shares[kBlockTokens];  // of the largest scale
+  float largest;
+
+  HWY_INLINE void Load(const uint8_t* const* tiles, int64_t scales_at, int64_t zeros_at, Range range) {
+    for (int64_t t = range.begin; t < range.end; ++t) {
+      std::memcpy(scales + t * kKvTile, tiles[t] + scales_at, kKvTile);
+      std::memcpy(zeros + t * kKvTile, tiles[t] + zeros_at, kKvTile);
+    }
+  }
+
+  // Scales become `most` for the largest one of the tokens that a pair sees, whatever the others do; those of other
+  // tiles 0.
+  HWY_INLINE void Share(Range tokens, float most) {
+    const DVirtual d;
+    const uint8_t max = MaxOfTokens(scales, tokens);
+    largest = KvScaleToFloat(max);
+    const VVirtual inverse = hn::Set(d, max == 0 ? 0 : most / largest);
+    const int64_t begin = tokens.begin / kKvTile * kKvTile, end = CeilDiv(tokens.end, kKvTile) * kKvTile;
+    std::fill(shares, shares + begin, 0.0f);
+    for (int64_t j = begin; j < end; j += kRealLanes) {
+      hn::Store(hn::Mul(LoadScales(scales + j), inverse), d, shares + j);
+    }
+    std::fill(shares + end, shares + kBlockTokens, 0.0f);
+  }
+};
+
+// The weights of the tokens that a pair sees packed become 1 for the largest one, which is returned; or 0, where the
+// inverse would be infinite: sums that small are 0 beside any others. The rest of their tiles is 0.
+HWY_INLINE float ShareWeights(Range tokens, float* p) {
+  const DVirtual d;
+  const float max = MaxOfTokens(p, tokens);
+  if (max == 1) return max;
+  const float inverse = 1 / max;
+  if (!(inverse <= 0x1p126f)) return 0;
+  for (int64_t j = tokens.begin / kKvTile * kKvTile; j < tokens.end; j += kRealLanes) {
+    hn::StoreU(hn::Mul(hn::LoadU(d, p + j), hn::Set(d, inverse)), d, p + j);
+  }
+  return max;
 }
 
 // Integers for p s of one pair and group: p s = factor * integer.
@@ -70,42 +102,54 @@ struct IntegerWeights {
   int32_t zeros;  // the sum of integer * zero
 };
 
-// The weights p of the tiles of a block; max: that of p times that of the scales in them. Those of other tiles are 0.
+// The integer part of floats between 2^kBits and 2^(kBits + 1), less 2^kBits, in digits of kDigitBits; digit 0 is the
+// lowest one. Four vectors' in one.
+template <int kBits, int kDigitBits, int kDigit>
+HWY_INLINE hn::Vec<hn::Repartition<int8_t, DVirtual>> DigitOf(const VVirtual (&x)[4]) {
+  const DWord d;
+  const hn::Repartition<uint16_t, DWord> d16;
+  const DCode d8;
+  // Where the digit's lowest bit is in the mantissa; it goes to that of a word's upper half.
+  constexpr int kAt = 23 - kBits + kDigit * kDigitBits;
+  const auto half = [=](VVirtual v) HWY_ATTR {
+    const VWord bits = hn::BitCast(d, v);
+    return hn::BitCast(
+        d16, kAt > 16 ? hn::ShiftRight<std::max(kAt - 16, 0)>(bits) : hn::ShiftLeft<std::max(16 - kAt, 0)>(bits));
+  };
+  const auto low = hn::ConcatOdd(d16, half(x[1]), half(x[0])), high = hn::ConcatOdd(d16, half(x[3]), half(x[2]));
+  const VCode bytes = hn::ConcatEven(d8, hn::BitCast(d8, high), hn::BitCast(d8, low));
+  return hn::BitCast(hn::Repartition<int8_t, DVirtual>(), hn::And(bytes, hn::Set(d8, (1 << kDigitBits) - 1)));
+}
+
+// p: the weights of a pair in a block, 0 where it sees nothing; max: the largest one times the largest scale.
 template <int kDigits, bool kVnni>
-HWY_INLINE void RoundWeights(const float* p, float max, Range tiles, const GroupParams& params,
-                             IntegerWeights* weights) {
+HWY_INLINE void RoundWeights(const float* p, float max, const GroupParams& params, IntegerWeights* weights) {
   const DVirtual d;
+  const hn::Repartition<int8_t, DVirtual> d8;
+  constexpr int kDigitBits = kDigits == 1 ? 7 : kWeightDigitBits, kBits = kDigits * kDigitBits;
+  static_assert(kWeightMax[kDigits - 1] == (1 << kBits) - 1);
   constexpr float kMost = static_cast<float>(kWeightMax[kDigits - 1]);
-  const float inverse = kMost / max;
-  std::memset(weights->digits, 0, kDigits * kBlockTokens);
   weights->factor = max / kMost;
-  weights->zeros = 0;
-  // Also where the inverse would be infinite: sums that small are 0 beside any others.
-  if (!(inverse <= 0x1p126f)) {
-    weights->factor = 0;
-    return;
-  }
-  for (int64_t j = tiles.begin * kKvTile; j < tiles.end * kKvTile; j += kRealLanes) {
-    const VVirtual scaled = hn::Mul(hn::LoadU(d, p + j), hn::Set(d, inverse));
-    const VVirtual dither = hn::Load(d, kDither + j % kKvTile);
-    // At most kMost, since the dither is below 1/2.
-    const VSum rounded = hn::NearestInt(hn::MulAdd(scaled, hn::Load(d, params.scales + j), dither));
-    if constexpr (kDigits == 1) {
-      StoreLowBytes(rounded, weights->digits[0] + j);
-    } else {
-      StoreLowBytes(hn::ShiftRight<kWeightDigitBits>(rounded), weights->digits[0] + j);
-      StoreLowBytes(hn::And(rounded, hn::Set(DSum(), (1 << kWeightDigitBits) - 1)), weights->digits[1] + j);
+  VSum zeros[kDigits];
+  for (VSum& sum : zeros) sum = hn::Zero(DSum());
+  for (int64_t j = 0; j < kBlockTokens; j += 4 * kRealLanes) {
+    // Rounded down: at most kMost, since the dither is below 1/2.
+    VVirtual x[4];
+    for (int i = 0; i < 4; ++i) {
+      const int64_t at = j + i * kRealLanes;
+      const VVirtual offset = hn::Add(hn::Load(d, kDither + at % kKvTile), hn::Set(d, kMost + 1.5f));
+      x[i] = hn::MulAdd(hn::LoadU(d, p + at), hn::Load(d, params.shares + at), offset);
     }
+    const VSum z = hn::BitCast(DSum(), hn::Load(d8, params.zeros + j));
+    const auto digit = [&](auto bytes, int i) HWY_ATTR {
+      hn::Store(bytes, d8, weights->digits[i] + j);
+      zeros[i] = AddCodeDot<kVnni>(zeros[i], hn::BitCast(DCode(), bytes), z);
+    };
+    digit(DigitOf<kBits, kDigitBits, kDigits - 1>(x), 0);
+    if constexpr (kDigits == 2) digit(DigitOf<kBits, kDigitBits, 0>(x), 1);
   }
-  const hn::Repartition<int8_t, DSum> d8;
-  for (int digit = 0; digit < kDigits; ++digit) {
-    VSum sum = hn::Zero(DSum());
-    for (int64_t j = 0; j < kBlockTokens; j += 4 * kRealLanes) {
-      const VCode codes = hn::BitCast(DCode(), hn::Load(d8, weights->digits[digit] + j));
-      sum = AddCodeDot<kVnni>(sum, codes, hn::BitCast(DSum(), hn::Load(d8, params.zeros + j)));
-    }
-    weights->zeros = (weights->zeros << kWeightDigitBits) + hn::GetLane(hn::SumOfLanes(DSum(), sum));
-  }
+  if constexpr (kDigits == 2) zeros[0] = hn::Add(hn::ShiftLeft<kWeightDigitBits>(zeros[0]), zeros[1]);
+  weights->zeros = hn::GetLane(hn::SumOfLanes(DSum(), zeros[0]));
 }
 
 // The packed values of one head in the tiles of a block.
