@@ -89,6 +89,14 @@ public final class Session implements AutoCloseable {
     return evaluator.logits();
   }
 
+  /**
+   * What the logits handed out last were made of: the hidden states behind the final norm, row
+   * after row; overwritten by the next append.
+   */
+  public MemorySegment hidden() {
+    return evaluator.hidden();
+  }
+
   /** Forgets all tokens but the first {@code length}; they need not be read again. */
   public void truncate(int length) {
     evaluator.truncate(length);

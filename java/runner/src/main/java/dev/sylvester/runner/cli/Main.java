@@ -30,6 +30,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
       PerplexityCommand.class,
       EvalCommand.class,
       CalibrateCommand.class,
+      TrainHeadCommand.class,
       PullCommand.class,
       ModelsCommand.class,
       InfoCommand.class,

@@ -13,7 +13,9 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 
 /**
  * The header of a safetensors file: a length of 8 bytes, JSON, then the tensors' bytes. As in the
@@ -29,16 +31,24 @@ final class SafetensorsHeader {
   private final JsonParser json;
   private final long dataStart;
   private final long dataBytes;
+  private final Map<String, String> metadata;
 
-  private SafetensorsHeader(Path file, JsonParser json, long dataStart, long dataBytes) {
+  private SafetensorsHeader(
+      Path file, JsonParser json, long dataStart, long dataBytes, Map<String, String> metadata) {
     this.file = file;
     this.json = json;
     this.dataStart = dataStart;
     this.dataBytes = dataBytes;
+    this.metadata = metadata;
   }
 
   /** The tensors, in the order of their bytes. */
   static List<TensorInfo> parse(Path file, MemorySegment data) {
+    return parse(file, data, new HashMap<>());
+  }
+
+  /** As above; the file's own texts go into {@code metadata}. */
+  static List<TensorInfo> parse(Path file, MemorySegment data, Map<String, String> metadata) {
     if (data.byteSize() < LENGTH_BYTES) {
       throw new ModelFormatException(
           file, data.byteSize() + " bytes are too short for a safetensors file");
@@ -59,7 +69,9 @@ final class SafetensorsHeader {
         new InputStreamReader(
             new ByteArrayInputStream(header), StandardCharsets.UTF_8.newDecoder());
     try (JsonParser json = JsonSettings.FACTORY.createParser(text)) {
-      return new SafetensorsHeader(file, json, LENGTH_BYTES + length, available - length).parse();
+      return new SafetensorsHeader(
+              file, json, LENGTH_BYTES + length, available - length, metadata)
+          .parse();
     } catch (CharacterCodingException e) {
       throw new ModelFormatException(file, "the header is not UTF-8", e);
     } catch (IOException e) {
@@ -76,7 +88,7 @@ final class SafetensorsHeader {
       String name = json.currentName();
       json.nextToken();
       if (name.equals("__metadata__")) {
-        json.skipChildren();
+        parseMetadata();
       } else if (tensors.size() == MOST_TENSORS) {
         throw error("more than " + MOST_TENSORS + " tensors");
       } else {
@@ -87,6 +99,22 @@ final class SafetensorsHeader {
       throw error("text after the header's JSON object");
     }
     return checkCover(TensorInfo.sortedWithoutOverlap(file, tensors));
+  }
+
+  /** Texts by name; whatever else is there means nothing. */
+  private void parseMetadata() throws IOException {
+    if (json.currentToken() != JsonToken.START_OBJECT) {
+      json.skipChildren();
+      return;
+    }
+    while (json.nextToken() != JsonToken.END_OBJECT) {
+      String key = json.currentName();
+      if (json.nextToken() == JsonToken.VALUE_STRING) {
+        metadata.put(key, json.getText());
+      } else {
+        json.skipChildren();
+      }
+    }
   }
 
   private TensorInfo parseTensor(String name) throws IOException {

@@ -204,6 +204,14 @@ public final class Evaluator implements AutoCloseable {
         });
   }
 
+  /**
+   * What the last logits were made of: the hidden states behind the final norm, row after row;
+   * overwritten by the next call.
+   */
+  public MemorySegment hidden() {
+    return scratch.normed;
+  }
+
   private void headOfLast(int first, int rows, int end) {
     if (first + rows == end) {
       transformer.head(scratch, hiddenRow(rows - 1), 1, last.outputs());
