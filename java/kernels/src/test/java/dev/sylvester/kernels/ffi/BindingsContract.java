@@ -27,6 +27,8 @@ public abstract class BindingsContract {
           Map.entry("pointer", MemorySegment.class),
           Map.entry("syl_status", int.class),
           Map.entry("syl_dtype", int.class),
+          Map.entry("syl_spec_mode", int.class),
+          Map.entry("syl_draft_kind", int.class),
           Map.entry("syl_cuda_stream", MemorySegment.class),
           Map.entry("syl_cuda_event", MemorySegment.class),
           Map.entry("char", byte.class),
