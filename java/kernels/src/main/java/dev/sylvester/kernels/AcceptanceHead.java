@@ -189,8 +189,7 @@ public final class AcceptanceHead {
     String function = "AcceptanceHead.accept";
     Args.input(
         function, "hidden", hidden, Args.floats(function, "hidden", rows, shape.width, stride));
-    Args.output(
-        function, "acceptance", acceptance, Args.product(function, "acceptance", rows, 4));
+    Args.output(function, "acceptance", acceptance, Args.product(function, "acceptance", rows, 4));
     workspace.begin();
     try {
       SylvesterException.check(

@@ -154,8 +154,7 @@ public final class AcceptanceHeadTrainer implements AutoCloseable {
     weight.set(JAVA_DOUBLE, 0, 0);
     workspace.begin();
     try {
-      SylvesterException.check(
-          SylvesterFfi.syl_spec_head_workspace(head, rows, workspace.results));
+      SylvesterException.check(SylvesterFfi.syl_spec_head_workspace(head, rows, workspace.results));
       MemorySegment scratch = workspace.sized();
       SylvesterException.check(
           SylvesterFfi.syl_spec_head_gradient_f32(

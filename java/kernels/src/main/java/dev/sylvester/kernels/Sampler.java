@@ -29,7 +29,24 @@ public final class Sampler {
    * @return the sampler
    */
   public static Sampler of(SamplerOptions options, Arena arena) {
-    return new Sampler(options, options.toNative(arena));
+    return new Sampler(options, options.toNative(SylvesterFfi.SYL_PURPOSE_TARGET(), arena));
+  }
+
+  /**
+   * A sampler of candidates for {@link SpecMode#TOKEN} and {@link SpecMode#BLOCK}, whose random
+   * numbers are its own: a candidate must not know what its verification will draw.
+   *
+   * @param options how tokens are drawn, the seed of the target's sampler included
+   * @param depth number of candidates before it, and itself: 1..255
+   * @param sibling number of candidates for the same place before it: 0..254
+   * @param arena owns the memory
+   * @return the sampler
+   */
+  public static Sampler forDraft(SamplerOptions options, int depth, int sibling, Arena arena) {
+    Args.range("Sampler.forDraft", "depth", depth, 1, 255);
+    Args.range("Sampler.forDraft", "sibling", sibling, 0, 254);
+    int purpose = SylvesterFfi.SYL_PURPOSE_DRAFT() + 4 * (depth + 256 * sibling);
+    return new Sampler(options, options.toNative(purpose, arena));
   }
 
   /**
@@ -111,6 +128,11 @@ public final class Sampler {
     } finally {
       workspace.end();
     }
+  }
+
+  /** The C structure; never changes. */
+  MemorySegment descriptor() {
+    return descriptor;
   }
 
   /**

@@ -97,7 +97,7 @@ public record SamplerOptions(
         temperature, topK, topP, minP, repetitionPenalty, presencePenalty, frequencyPenalty, value);
   }
 
-  MemorySegment toNative(Arena arena) {
+  MemorySegment toNative(int purpose, Arena arena) {
     MemorySegment struct = arena.allocate(syl_sampler.layout());
     syl_sampler.struct_size(struct, (int) syl_sampler.sizeof());
     syl_sampler.temperature(struct, temperature);
@@ -108,7 +108,7 @@ public record SamplerOptions(
     syl_sampler.presence_penalty(struct, presencePenalty);
     syl_sampler.frequency_penalty(struct, frequencyPenalty);
     syl_sampler.seed(struct, seed);
-    syl_sampler.purpose(struct, 0);
+    syl_sampler.purpose(struct, purpose);
     return struct;
   }
 }

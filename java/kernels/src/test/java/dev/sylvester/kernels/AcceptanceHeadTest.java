@@ -108,10 +108,8 @@ class AcceptanceHeadTest {
   void badArgumentsAreRefused() {
     Shape shape = new Shape(WIDTH, 1, false);
     MemorySegment parameters = floats(arena, gaussian(1, shape.parameters()));
-    assertRefused(
-        Status.BAD_VALUE, "width is 0", () -> new Shape(0, 1, false).parameters());
-    assertRefused(
-        Status.BAD_VALUE, "blocks is 65", () -> new Shape(WIDTH, 65, false).parameters());
+    assertRefused(Status.BAD_VALUE, "width is 0", () -> new Shape(0, 1, false).parameters());
+    assertRefused(Status.BAD_VALUE, "blocks is 65", () -> new Shape(WIDTH, 65, false).parameters());
     assertRefused(
         Status.BAD_SHAPE,
         "parameters has",
@@ -130,9 +128,7 @@ class AcceptanceHeadTest {
         "hidden has",
         () -> head.accept(hidden.asSlice(0, 4 * WIDTH - 1), workspace, null));
     assertRefused(
-        Status.BAD_SHAPE,
-        "hidden has",
-        () -> head.accept(hidden, WIDTH, 3, out, workspace, null));
+        Status.BAD_SHAPE, "hidden has", () -> head.accept(hidden, WIDTH, 3, out, workspace, null));
     assertRefused(
         Status.BAD_SHAPE,
         "acceptance has",
@@ -278,9 +274,7 @@ class AcceptanceHeadTest {
       assertRefused(
           Status.BAD_VALUE, "labels[1] is 1.5", () -> trainer.step(hidden, WIDTH, labels, 2));
       assertRefused(
-          Status.BAD_SHAPE,
-          "labels has",
-          () -> trainer.step(hidden, WIDTH, labels.asSlice(4), 2));
+          Status.BAD_SHAPE, "labels has", () -> trainer.step(hidden, WIDTH, labels.asSlice(4), 2));
       assertRefused(
           Status.BAD_SHAPE, "hidden has", () -> trainer.step(hidden, WIDTH + 13, labels, 2));
       assertRefused(

@@ -1,6 +1,15 @@
 package dev.sylvester.kernels.spec;
 
+import static java.lang.foreign.ValueLayout.JAVA_INT;
+
+import dev.sylvester.kernels.SpecMode;
+import dev.sylvester.kernels.Status;
+import dev.sylvester.kernels.SylvesterException;
+import dev.sylvester.kernels.internal.NativeMemory;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
+import java.util.Objects;
 
 /**
  * Where a {@link DraftSource} puts its candidates: a tree of nodes, of which node 0 is the text so
@@ -8,7 +17,86 @@ import java.lang.foreign.MemorySegment;
  * text.
  */
 public final class Draft {
-  Draft() {}
+  private final SpecOptions options;
+  private final SpecMode mode;
+  private final int vocabulary;
+  private final Arena arena;
+  private final DraftSamplers samplers;
+  private final SourceMeans[] sources = new SourceMeans[SourceChain.MOST];
+  private final View view = new View();
+
+  private final int[] tokens;
+  private final int[] parents;
+  private final int[] depths;
+  private final int[] children;
+  private final float[] logQ;
+  private final float[] predictions; // of acceptance, NaN: none
+  private final double[] confidences;
+  private final MemorySegment[] rows;
+  private MemorySegment logits; // of all nodes; null until a source asks for a row
+
+  private Text text;
+  private PassCosts costs;
+  private double tokensPerNano;
+  private int length;
+  private int source;
+  private int most;
+  private int maxDepth;
+  private int count;
+  private boolean chain;
+  private boolean drawn;
+  private boolean chosen;
+  private int judged;
+  private double survival;
+
+  Draft(SpecOptions options, int vocabulary, DraftSamplers samplers, Arena arena) {
+    this.options = options;
+    this.mode = samplers.mode();
+    this.vocabulary = vocabulary;
+    this.samplers = samplers;
+    this.arena = arena;
+    int nodes = options.nodes() + 1;
+    tokens = new int[nodes];
+    parents = new int[nodes];
+    depths = new int[nodes];
+    children = new int[nodes];
+    logQ = new float[nodes];
+    predictions = new float[nodes];
+    confidences = new double[nodes];
+    rows = new MemorySegment[nodes];
+    Arrays.setAll(sources, i -> new SourceMeans());
+  }
+
+  /**
+   * Empties it for a round.
+   *
+   * @param roundText the text
+   * @param mostNodes most candidates
+   * @param mostDepth most candidates one behind the other
+   * @param ruleLength the stop rule's
+   * @param passes what they cost
+   * @param rate tokens in a nanosecond
+   */
+  void begin(
+      Text roundText, int mostNodes, int mostDepth, int ruleLength, PassCosts passes, double rate) {
+    text = roundText;
+    most = Math.min(mostNodes, options.nodes());
+    maxDepth = mostDepth;
+    length = ruleLength;
+    costs = passes;
+    tokensPerNano = rate;
+    source = 0;
+    count = 0;
+    chain = true;
+    drawn = false;
+    chosen = false;
+    judged = 0;
+    survival = 1;
+    tokens[0] = roundText.last();
+    children[0] = 0;
+  }
+
+  // ---- What is there ----
 
   /**
    * Candidates so far; they are nodes 1 .. count.
@@ -16,17 +104,17 @@ public final class Draft {
    * @return the number
    */
   public int count() {
-    throw new UnsupportedOperationException();
+    return count;
   }
 
   /**
    * A candidate's token.
    *
-   * @param node 1 .. count
+   * @param node 0 .. count; node 0 is the text's last token
    * @return its id
    */
   public int token(int node) {
-    throw new UnsupportedOperationException();
+    return tokens[checked(node)];
   }
 
   /**
@@ -36,7 +124,7 @@ public final class Draft {
    * @return a smaller number
    */
   public int parent(int node) {
-    throw new UnsupportedOperationException();
+    return parents[checked(node)];
   }
 
   /**
@@ -46,7 +134,7 @@ public final class Draft {
    * @return the distance
    */
   public int depth(int node) {
-    throw new UnsupportedOperationException();
+    return depths[checked(node)];
   }
 
   /**
@@ -56,7 +144,10 @@ public final class Draft {
    * @return whether to go on
    */
   public boolean wanted() {
-    throw new UnsupportedOperationException();
+    if (room() == 0 || depths[count] >= maxDepth) {
+      return false;
+    }
+    return count == 0 || !options.endTokens().contains(tokens[count]) && options.rule().more(view);
   }
 
   /**
@@ -65,7 +156,7 @@ public final class Draft {
    * @return the number
    */
   public int room() {
-    throw new UnsupportedOperationException();
+    return most - count;
   }
 
   /**
@@ -74,8 +165,10 @@ public final class Draft {
    * @return the largest depth
    */
   public int maxDepth() {
-    throw new UnsupportedOperationException();
+    return maxDepth;
   }
+
+  // ---- What sources give ----
 
   /**
    * Where the draft's logits after the last node go.
@@ -83,17 +176,31 @@ public final class Draft {
    * @return vocabulary floats, native
    */
   public MemorySegment logits() {
-    return logits(count());
+    return logits(count);
   }
 
   /**
-   * Where the draft's logits after a node go.
+   * Where the draft's logits after a node go; verification reads them, so they stay as they were
+   * when its children were drawn.
    *
    * @param node 0 .. count
    * @return vocabulary floats, native
    */
   public MemorySegment logits(int node) {
-    throw new UnsupportedOperationException();
+    checked(node);
+    if (logits == null) {
+      long rowBytes = (long) vocabulary * Float.BYTES;
+      logits = NativeMemory.allocate(rows.length * rowBytes, arena);
+      if (logits == null) {
+        throw new SylvesterException(
+            Status.OUT_OF_MEMORY,
+            "Draft.logits: the system has no " + rows.length * rowBytes + " bytes");
+      }
+      for (int i = 0; i < rows.length; i++) {
+        rows[i] = logits.asSlice(i * rowBytes, rowBytes);
+      }
+    }
+    return rows[node];
   }
 
   /**
@@ -102,7 +209,15 @@ public final class Draft {
    * @param hidden as the {@link AcceptancePredictor} wants it
    */
   public void hidden(MemorySegment hidden) {
-    throw new UnsupportedOperationException();
+    if (options.predictor() != null && judged < count) {
+      judge(options.predictor().predict(hidden));
+    }
+  }
+
+  private void judge(float prediction) {
+    predictions[count] = prediction >= 0 && prediction <= 1 ? prediction : Float.NaN;
+    survival *= predictions[count];
+    judged = count;
   }
 
   /**
@@ -112,7 +227,7 @@ public final class Draft {
    * @return the token
    */
   public int draw() {
-    return token(draw(count()));
+    return tokens[draw(count)];
   }
 
   /**
@@ -122,7 +237,17 @@ public final class Draft {
    * @return the new node
    */
   public int draw(int parent) {
-    throw new UnsupportedOperationException();
+    checked(parent);
+    if (rows[parent] == null) {
+      throw new IllegalStateException("Draft.draw: node " + parent + " has no logits");
+    }
+    checkRoom("Draft.draw", parent);
+    checkMix("Draft.draw", chosen);
+    int depth = depths[parent] + 1;
+    int token = samplers.draw(rows[parent], this, parent, depth, children[parent]);
+    drawn = true;
+    float logProbability = samplers.logProbability();
+    return push(parent, token, logProbability, Math.exp(logProbability));
   }
 
   /**
@@ -134,7 +259,7 @@ public final class Draft {
    * @return the new node
    */
   public int add(int token, double confidence) {
-    return add(count(), token, confidence);
+    return add(count, token, confidence);
   }
 
   /**
@@ -146,6 +271,173 @@ public final class Draft {
    * @return the new node
    */
   public int add(int parent, int token, double confidence) {
-    throw new UnsupportedOperationException();
+    checked(parent);
+    if (token < 0 || token >= vocabulary) {
+      throw new SylvesterException(
+          Status.BAD_VALUE, "Draft.add: token is " + token + ", must be 0.." + (vocabulary - 1));
+    }
+    checkRoom("Draft.add", parent);
+    checkMix("Draft.add", drawn);
+    chosen = true;
+    return push(parent, token, 0, confidence);
+  }
+
+  private int push(int parent, int token, float logProbability, double confidence) {
+    chain &= parent == count;
+    children[parent]++;
+    count++;
+    tokens[count] = token;
+    parents[count] = parent;
+    depths[count] = depths[parent] + 1;
+    children[count] = 0;
+    logQ[count] = logProbability;
+    confidences[count] = confidence;
+    predictions[count] = Float.NaN;
+    if (options.predictor() == null && chain) {
+      judge(sources[source].estimate(confidence));
+    }
+    return count;
+  }
+
+  private int checked(int node) {
+    return Objects.checkIndex(node, count + 1);
+  }
+
+  private void checkRoom(String function, int parent) {
+    if (count >= most || depths[parent] >= maxDepth) {
+      throw new IllegalStateException(
+          function
+              + ": candidate "
+              + (count + 1)
+              + " of depth "
+              + (depths[parent] + 1)
+              + ", there is room for "
+              + most
+              + " of depth "
+              + maxDepth);
+    }
+    if (parent != count && mode == SpecMode.BLOCK) {
+      throw new SylvesterException(
+          Status.UNSUPPORTED, function + ": BLOCK takes chains, the parent is " + parent);
+    }
+  }
+
+  // Verification takes one kind of draft a text; where it asks for none, kinds do not matter.
+  private void checkMix(String function, boolean other) {
+    if (other && samplers.stochastic()) {
+      throw new IllegalStateException(
+          function + ": candidates of a round are all drawn or all chosen");
+    }
+  }
+
+  // ---- For the round and for chains of sources ----
+
+  /** Says which source of a chain proposes from now on. */
+  void from(int index) {
+    source = index;
+  }
+
+  int source() {
+    return source;
+  }
+
+  Text text() {
+    return text;
+  }
+
+  boolean chain() {
+    return chain;
+  }
+
+  int[] tokens() {
+    return tokens;
+  }
+
+  int[] parents() {
+    return parents;
+  }
+
+  float[] logQ() {
+    return logQ;
+  }
+
+  /** The rows that candidates were drawn from; null if they were chosen. */
+  MemorySegment drawnFrom() {
+    return drawn ? logits : null;
+  }
+
+  double confidence(int node) {
+    return confidences[node];
+  }
+
+  /** Whether a prediction was made for a candidate, which may have been none. */
+  boolean predicted(int node) {
+    return node <= judged;
+  }
+
+  float prediction(int node) {
+    return predictions[node];
+  }
+
+  /** What is known of the source that proposed last. */
+  SourceMeans sourceMeans() {
+    return sources[source];
+  }
+
+  /** Writes the tokens from node 0 to a node behind the text; returns their number. */
+  int path(int node, MemorySegment memory) {
+    int behind = depths[node];
+    for (int at = node; at > 0; at = parents[at]) {
+      memory.setAtIndex(JAVA_INT, (long) text.length() + depths[at] - 1, tokens[at]);
+    }
+    return behind;
+  }
+
+  /** What the rule sees. */
+  private final class View implements Progress {
+    @Override
+    public int count() {
+      return count;
+    }
+
+    @Override
+    public int position() {
+      return text.length();
+    }
+
+    @Override
+    public double confidence() {
+      return confidences[count];
+    }
+
+    @Override
+    public double entropy() {
+      return drawn ? samplers.entropy(rows[parents[count]]) : Double.NaN;
+    }
+
+    @Override
+    public double survival() {
+      return survival;
+    }
+
+    @Override
+    public int judged() {
+      return judged;
+    }
+
+    @Override
+    public int length() {
+      return length;
+    }
+
+    @Override
+    public RunningMeans means() {
+      return new RunningMeans(
+          sources[source].mean(),
+          tokensPerNano,
+          sources[source].nanosPerCandidate(),
+          costs.first(),
+          costs.further());
+    }
   }
 }

@@ -1,0 +1,137 @@
+package dev.sylvester.kernels.spec;
+
+import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
+import static java.lang.foreign.ValueLayout.JAVA_INT;
+
+import dev.sylvester.kernels.Sampler;
+import dev.sylvester.kernels.SamplerOptions;
+import dev.sylvester.kernels.SpecMode;
+import dev.sylvester.kernels.Workspace;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.HashMap;
+import java.util.Map;
+
+/** The target's sampler and those of candidates, with bias and penalties. */
+final class DraftSamplers {
+  private final SamplerOptions options;
+  private final SpecMode mode;
+  private final int vocabulary;
+  private final Arena arena;
+  private final Workspace workspace;
+  private final Sampler target;
+  private final Map<Integer, Sampler> own = new HashMap<>(); // by depth and sibling
+  private final MemorySegment biasIds;
+  private final MemorySegment biasValues;
+  private final int biasCount;
+  private final boolean penalties;
+  private Sampler last;
+
+  DraftSamplers(SpecOptions spec, int vocabulary, Workspace workspace, Arena arena) {
+    boolean greedy = spec.mode() == SpecMode.GREEDY || spec.sampler().temperature() == 0;
+    this.options = greedy ? spec.sampler().withTemperature(0) : spec.sampler();
+    this.mode = greedy ? SpecMode.GREEDY : spec.mode();
+    this.vocabulary = vocabulary;
+    this.arena = arena;
+    this.workspace = workspace;
+    this.target = Sampler.of(options, arena);
+    this.penalties =
+        options.repetitionPenalty() != 1
+            || options.presencePenalty() != 0
+            || options.frequencyPenalty() != 0;
+    this.biasCount = spec.bias().size();
+    this.biasIds = arena.allocate(JAVA_INT, biasCount);
+    this.biasValues = arena.allocate(JAVA_FLOAT, biasCount);
+    int i = 0;
+    for (Map.Entry<Integer, Float> entry : spec.bias().entrySet()) {
+      biasIds.setAtIndex(JAVA_INT, i, entry.getKey());
+      biasValues.setAtIndex(JAVA_FLOAT, i++, entry.getValue());
+    }
+  }
+
+  /** The mode of verification: at temperature 0 every law is a text. */
+  SpecMode mode() {
+    return mode;
+  }
+
+  /** Whether verification asks how candidates were drawn. */
+  boolean stochastic() {
+    return mode == SpecMode.TOKEN || mode == SpecMode.BLOCK;
+  }
+
+  Sampler target() {
+    return target;
+  }
+
+  /** Whether penalties count the text. */
+  boolean penalties() {
+    return penalties;
+  }
+
+  MemorySegment biasIds() {
+    return biasIds;
+  }
+
+  MemorySegment biasValues() {
+    return biasValues;
+  }
+
+  int biasCount() {
+    return biasCount;
+  }
+
+  int draw(MemorySegment logits, Draft draft, int parent, int depth, int sibling) {
+    last = sampler(depth, sibling);
+    Text text = draft.text();
+    MemorySegment history = text.memory(depth);
+    int count = penalties ? text.length() + draft.path(parent, history) : 0;
+    return last.sample(
+        logits,
+        vocabulary,
+        history,
+        count,
+        biasIds,
+        biasValues,
+        biasCount,
+        text.length() + depth - 1L,
+        workspace);
+  }
+
+  /** Of the candidate drawn last. */
+  float logProbability() {
+    return last.logProbability();
+  }
+
+  private Sampler sampler(int depth, int sibling) {
+    if (mode == SpecMode.GREEDY && sibling > 0) {
+      throw new IllegalStateException(
+          "Draft.draw: GREEDY draws one child of a node; add others that are likely");
+    }
+    // The target's own noise: the draft agrees with it as often as can be.
+    if (!stochastic() && sibling == 0) {
+      return target;
+    }
+    return own.computeIfAbsent(
+        depth + 256 * sibling, key -> Sampler.forDraft(options, depth, sibling, arena));
+  }
+
+  /** Entropy of softmax(logits / T), before bias, penalties and filters, in nats. */
+  double entropy(MemorySegment logits) {
+    double scale = options.temperature() > 0 ? 1 / options.temperature() : 1;
+    double max = Double.NEGATIVE_INFINITY;
+    for (int i = 0; i < vocabulary; i++) {
+      max = Math.max(max, logits.getAtIndex(JAVA_FLOAT, i));
+    }
+    double sum = 0;
+    double moment = 0;
+    for (int i = 0; i < vocabulary; i++) {
+      double z = (logits.getAtIndex(JAVA_FLOAT, i) - max) * scale;
+      double e = Math.exp(z);
+      if (e > 0) {
+        sum += e;
+        moment += e * z;
+      }
+    }
+    return Math.log(sum) - moment / sum;
+  }
+}
