@@ -1,0 +1,20 @@
+package dev.sylvester.kernels.spec;
+
+import dev.sylvester.kernels.Workspace;
+import java.lang.foreign.Arena;
+
+/** Drafts without a {@link Speculation}. */
+final class Drafts {
+  private Drafts() {}
+
+  static Draft empty(SpecOptions options, int vocabulary) {
+    Arena arena = Arena.ofAuto();
+    DraftSamplers samplers = new DraftSamplers(options, vocabulary, new Workspace(), arena);
+    return new Draft(options, vocabulary, samplers, arena);
+  }
+
+  /** With room for so many candidates. */
+  static void begin(Draft draft, Text text, int room) {
+    draft.begin(text, room, room, room, new PassCosts(), 0);
+  }
+}
