@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "native/common/half.h"
+#include "native/common/sampler.h"
 #include "native/common/tier.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -83,9 +84,7 @@ constexpr Scale kAsTheyAre{0, 1};
 
 // A number that is larger for a larger value and, among equals, for a smaller id. No NaN.
 uint64_t KeyOf(float value, int32_t id) {
-  const uint32_t bits = BitsOf(value + 0.0f);  // no -0
-  const uint32_t ordered = bits >> 31 != 0 ? ~bits : bits | 0x80000000;
-  return static_cast<uint64_t>(ordered) << 32 | ~static_cast<uint32_t>(id);
+  return static_cast<uint64_t>(OrderedBits(value)) << 32 | ~static_cast<uint32_t>(id);
 }
 
 float ValueOf(uint64_t key) {
@@ -128,16 +127,20 @@ uint32_t BucketOf(float z) {
   return std::min(std::max(bucket, kFirstBucket) - kFirstBucket, kBuckets - 1);
 }
 
-// Keeps the most probable tokens of the list that together reach `mass`. Sorting all would cost more than the rest of
-// the sampler: a histogram of the mass tells the bucket in which it is reached, and only that one is sorted.
-void KeepMass(TokenList* list, double mass) {
+// Keeps the most probable tokens of the list that together have `need` units. Sorting all would cost more than the rest
+// of the sampler: a histogram of the units tells the bucket in which they are reached, and only that one is sorted.
+// False, and nothing is changed, where the list has fewer; `all` tokens are then enough.
+bool KeepMass(TokenList* list, uint64_t need, int32_t bits, bool all) {
   auto* const e = reinterpret_cast<float*>(list->keys);
   std::copy(list->z, list->z + list->count, e);
   kExponentials[CurrentTier()](e, list->count);
-  double masses[kBuckets] = {};
-  for (int64_t i = 0; i < list->count; ++i) masses[BucketOf(list->z[i])] += e[i];
+  uint64_t units[kBuckets] = {}, sum = 0;
+  for (int64_t i = 0; i < list->count; ++i) units[BucketOf(list->z[i])] += TopPUnits(e[i], bits);
+  for (const uint64_t in_bucket : units) sum += in_bucket;
+  if (sum < need && !all) return false;
+  need = std::min(need, sum);
   uint32_t last = 0;
-  while (last < kBuckets - 1 && mass > masses[last]) mass -= masses[last++];
+  while (last < kBuckets - 1 && need > units[last]) need -= units[last++];
 
   int64_t kept = 0, count = 0;  // before the last bucket, in it
   for (int64_t i = 0; i < list->count; ++i) {
@@ -154,24 +157,39 @@ void KeepMass(TokenList* list, double mass) {
   for (int64_t i = 0; i < count; ++i) exponentials[i] = ValueOf(list->keys[i]);
   kExponentials[CurrentTier()](exponentials, count);
   int64_t needed = 0;
-  while (needed < count && mass > 0) mass -= exponentials[needed++];
+  while (needed < count && need > 0) need -= std::min(need, TopPUnits(exponentials[needed++], bits));
   for (int64_t i = 0; i < needed; ++i) {
     list->z[kept + i] = ValueOf(list->keys[i]);
     list->ids[kept + i] = IdOf(list->keys[i]);
   }
   list->count = kept + needed;
+  return true;
 }
 
 // Sorting a whole row would cost more than the rest of the sampler: tokens near the maximum are taken, more of them
 // until their mass is enough.
-void TopPOfRow(const float* logits, int64_t cols, const Scale& scale, double top_p, TokenList* list) {
+void TopPOfRow(const float* logits, int64_t cols, const Scale& scale, float top_p, TokenList* list) {
   constexpr float kWidest = 88;  // beyond, exp(z) is 0
-  const double mass = top_p * MassOfRow(logits, cols, scale);
-  for (float width = 4; width < 2 * kWidest; width *= 1.5f) {
+  const int32_t bits = TopPBits(cols);
+  const double mass = MassOfRow(logits, cols, scale);
+  const uint64_t need = TopPNeed(top_p, mass, bits);
+  for (float width = 4;; width *= 1.5f) {
+    const bool all = width >= kWidest;
     list->count = kAtLeast[CurrentTier()](logits, cols, scale, -width, list->z, list->ids);
-    if (MassOfRow(list->z, list->count, kAsTheyAre) >= mass) break;
+    if (!all && MassOfRow(list->z, list->count, kAsTheyAre) < top_p * mass) continue;
+    if (KeepMass(list, need, bits, all)) return;
   }
-  KeepMass(list, mass);
+}
+
+// The same of a list.
+void TopPOfList(int64_t cols, float top_p, TokenList* list) {
+  auto* const e = reinterpret_cast<float*>(list->keys);
+  std::copy(list->z, list->z + list->count, e);
+  kExponentials[CurrentTier()](e, list->count);
+  const int32_t bits = TopPBits(cols);
+  uint64_t sum = 0;
+  for (int64_t i = 0; i < list->count; ++i) sum += TopPUnits(e[i], bits);
+  KeepMass(list, TopPNeed(top_p, std::ldexp(static_cast<double>(sum), -bits), bits), bits, true);
 }
 
 }  // namespace
@@ -191,11 +209,11 @@ void ApplyPenalties(const syl_sampler& sampler, const int32_t* history, int64_t 
 }
 
 void SelectTokens(const syl_sampler& sampler, const float* logits, int64_t cols, const Scale& scale, TokenList* list) {
-  const auto least = static_cast<float>(std::log(static_cast<double>(sampler.min_p)));
+  const float least = LeastZ(sampler);
   if (sampler.top_k > 0 && sampler.top_k < cols) {
     TopK(logits, cols, sampler.top_k, list);
     for (int64_t i = 0; i < list->count; ++i) list->z[i] = (list->z[i] - scale.max) * scale.inv_temperature;
-    if (sampler.top_p < 1) KeepMass(list, sampler.top_p * MassOfRow(list->z, list->count, kAsTheyAre));
+    if (sampler.top_p < 1) TopPOfList(cols, sampler.top_p, list);
   } else if (sampler.top_p < 1) {
     TopPOfRow(logits, cols, scale, sampler.top_p, list);
   } else {

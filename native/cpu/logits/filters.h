@@ -23,10 +23,6 @@ struct TokenList {
 void ApplyPenalties(const syl_sampler& sampler, const int32_t* history, int64_t history_count, int32_t* counts,
                     float* logits);
 
-inline bool HasFilters(const syl_sampler& s, int64_t cols) {
-  return (s.top_k > 0 && s.top_k < cols) || s.top_p < 1 || s.min_p > 0;
-}
-
 // Steps 3 to 6, at least one of which is on. scale.max: the largest logit, finite.
 void SelectTokens(const syl_sampler& sampler, const float* logits, int64_t cols, const Scale& scale, TokenList* list);
 

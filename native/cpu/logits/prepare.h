@@ -1,4 +1,4 @@
-// A row of logits on its way to the draw: the checks and steps 1, 2 and 7 of sylvester/logits.h, for the sampler and
+// A row of logits on its way to the draw: steps 1, 2 and 7 of sylvester/logits.h, for the sampler and
 // for the verification of drafts.
 #ifndef SYLVESTER_NATIVE_CPU_LOGITS_PREPARE_H_
 #define SYLVESTER_NATIVE_CPU_LOGITS_PREPARE_H_
@@ -7,21 +7,12 @@
 
 #include <cstdint>
 
+#include "native/common/sampler.h"
 #include "native/cpu/logits/draw.h"
 #include "native/cpu/logits/filters.h"
 #include "native/cpu/logits/row.h"
 
 namespace sylvester {
-
-// name: "sampler->" or "samplers[3].", for messages.
-syl_status CheckSampler(const char* function, const char* name, const syl_sampler& sampler);
-
-// ids[begin] .. ids[end - 1]: tokens.
-syl_status CheckIds(const char* function, const char* name, const int32_t* ids, int64_t begin, int64_t end,
-                    int64_t cols);
-
-// values[begin] .. values[end - 1]: finite or -inf.
-syl_status CheckBias(const char* function, const char* name, const float* values, int64_t begin, int64_t end);
 
 // What changes a row's logits.
 struct RowInputs {
@@ -42,12 +33,6 @@ struct RowScratch {
   RowScratch(void* memory, int64_t cols);
   static int64_t Bytes(int64_t cols);
 };
-
-inline bool IsGreedy(const syl_sampler& s) { return s.temperature == 0; }
-
-bool Penalises(const syl_sampler& sampler);
-
-float InverseTemperature(const syl_sampler& sampler);
 
 // Steps 1 and 2, and tokens that are not allowed to -inf. Returns the logits themselves when nothing changes them.
 const float* ChangeLogits(const syl_sampler& sampler, const RowInputs& inputs, const float* logits, int64_t cols,

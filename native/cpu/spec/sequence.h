@@ -6,9 +6,9 @@
 
 #include <cstdint>
 
+#include "native/common/spec_failure.h"
 #include "native/common/spec_rules.h"
 #include "native/cpu/spec/draft.h"
-#include "native/cpu/spec/failure.h"
 #include "native/cpu/spec/row.h"
 
 namespace sylvester {

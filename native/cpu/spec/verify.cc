@@ -4,8 +4,9 @@
 
 #include "native/common/align.h"
 #include "native/common/pool.h"
+#include "native/common/sampler.h"
+#include "native/common/spec_check.h"
 #include "native/common/status.h"
-#include "native/cpu/spec/check.h"
 #include "native/cpu/spec/remainder.h"
 #include "native/cpu/spec/sequence.h"
 
@@ -97,67 +98,6 @@ class Layout {
   int64_t bytes_ = 0, threads_begin_, thread_bytes_;
 };
 
-syl_status Report(const char* function, const Failure& failure) {
-  const auto row = static_cast<long long>(failure.row);
-  switch (failure.reason) {
-    case Failure::kNone: return SYL_OK;
-    case Failure::kTargetMax:
-      return Fail(SYL_BAD_VALUE, "%s: the largest allowed logit of row %lld is %g, must be finite", function, row,
-                  failure.value);
-    case Failure::kDraftMax:
-      return Fail(SYL_BAD_VALUE, "%s: the largest logit of draft->rows' row %lld is %g, must be finite", function, row,
-                  failure.value);
-    case Failure::kProbabilitySum:
-    case Failure::kSparseSum: break;
-  }
-  return Fail(SYL_BAD_VALUE, "%s: draft->%s of row %lld have a sum or a term of %g, must be 0 or more and sum to 1",
-              function, failure.reason == Failure::kSparseSum ? "sparse_q" : "rows", row, failure.value);
-}
-
-// Where the caller's results go, and where the caller's arguments are: none may share a byte with the workspace.
-bool OverlapsWorkspace(const syl_spec_batch& b, const syl_spec_result& r, const void* workspace, int64_t bytes) {
-  const int64_t rows = SpecRows(b), n = b.sequences;
-  const auto with = [&](const void* p, int64_t size) { return p != nullptr && Overlaps(workspace, bytes, p, size); };
-  const auto pairs = [&](const int64_t* begins) { return begins == nullptr ? 0 : begins[n] * 4; };
-  if (with(&b, sizeof(b)) || with(&r, sizeof(r)) || with(b.row_begin, (n + 1) * 8) ||
-      with(b.logits, Extent(rows, b.cols, b.stride) * 4) || with(b.tokens, rows * 4) || with(b.parents, rows * 4) ||
-      with(b.samplers, n * static_cast<int64_t>(sizeof(syl_sampler))) || with(b.positions, n * 8) ||
-      with(b.history, pairs(b.history_begin)) || with(b.history_begin, (n + 1) * 8) ||
-      with(b.bias_ids, pairs(b.bias_begin)) || with(b.bias_values, pairs(b.bias_begin)) ||
-      with(b.bias_begin, (n + 1) * 8) || with(b.allowed, Extent(rows, (b.cols + 31) / 32, b.allowed_stride) * 4) ||
-      with(b.end_ids, b.end_count * 4) || with(b.uniforms, rows * 16) || with(r.accepted, n * 4) ||
-      with(r.next_token, n * 4) || with(r.path, rows * 4) || with(r.acceptance, rows * 4) || with(r.flags, rows * 4)) {
-    return true;
-  }
-  if (b.draft == nullptr) return false;
-  const syl_spec_draft& d = *b.draft;
-  const bool dense = d.kind == SYL_DRAFT_LOGITS || d.kind == SYL_DRAFT_PROBABILITIES;
-  const int64_t sparse = d.kind == SYL_DRAFT_SPARSE ? d.sparse_begin[rows] * 4 : 0;
-  return with(&d, sizeof(d)) || (dense && with(d.rows, Extent(rows, d.cols, d.stride) * 4)) ||
-         (d.kind == SYL_DRAFT_LOGITS &&
-          (with(d.samplers, n * static_cast<int64_t>(sizeof(syl_sampler))) || with(d.log_q, rows * 4))) ||
-         (dense && with(d.target_ids, static_cast<int64_t>(d.cols) * 4)) ||
-         (sparse > 0 &&
-          (with(d.sparse_ids, sparse) || with(d.sparse_q, sparse) || with(d.sparse_begin, (rows + 1) * 8)));
-}
-
-bool ResultsOverlap(const syl_spec_result& r, int64_t sequences, int64_t rows) {
-  const struct {
-    const void* data;
-    int64_t bytes;
-  } results[] = {{r.accepted, sequences * 4},
-                 {r.next_token, sequences * 4},
-                 {r.path, rows * 4},
-                 {r.acceptance, rows * 4},
-                 {r.flags, rows * 4}};
-  for (const auto& a : results) {
-    for (const auto* b = results; b != &a; ++b) {
-      if (a.data != nullptr && b->data != nullptr && Overlaps(a.data, a.bytes, b->data, b->bytes)) return true;
-    }
-  }
-  return false;
-}
-
 }  // namespace
 }  // namespace sylvester
 
@@ -174,20 +114,11 @@ syl_status syl_spec_verify_f32(const syl_spec_batch* batch, const syl_spec_resul
                                int64_t workspace_bytes, syl_pool* pool) {
   if (const syl_status status = CheckBatchShape(__func__, batch)) return status;
   if (const syl_status status = CheckBatch(__func__, *batch)) return status;
-  SYL_REQUIRE_STRUCT(result);
-  SYL_REQUIRE_PTR(result->accepted);
-  SYL_REQUIRE_PTR(result->next_token);
-  SYL_REQUIRE_PTR(workspace);
   const Layout layout(*batch, pool);
-  SYL_REQUIRE(workspace_bytes >= layout.bytes(), SYL_WORKSPACE, "workspace_bytes is %lld, must be at least %lld",
-              static_cast<long long>(workspace_bytes), static_cast<long long>(layout.bytes()));
-  SYL_REQUIRE(reinterpret_cast<uintptr_t>(workspace) % 8 == 0, SYL_BAD_VALUE,
-              "workspace is %p, must be aligned to 8 bytes", workspace);
+  if (const syl_status status = CheckResult(__func__, *batch, result, workspace, workspace_bytes, layout.bytes())) {
+    return status;
+  }
   const int64_t rows = SpecRows(*batch), sequences = batch->sequences;
-  SYL_REQUIRE(!OverlapsWorkspace(*batch, *result, workspace, layout.bytes()), SYL_OVERLAP,
-              "workspace (%lld bytes) overlaps an argument", static_cast<long long>(layout.bytes()));
-  SYL_REQUIRE(!ResultsOverlap(*result, sequences, rows), SYL_OVERLAP, "two of the results of %lld rows overlap",
-              static_cast<long long>(rows));
 
   uint8_t* const base = Aligned(workspace);
   auto* const failures = Layout::At<Failure>(base, layout.failures);
@@ -201,7 +132,7 @@ syl_status syl_spec_verify_f32(const syl_spec_batch* batch, const syl_spec_resul
     failures[s] = SequenceVerifier(*batch, s, layout.MemoryOf(worker, base, *batch), own).Run();
   });
   for (int64_t s = 0; s < sequences; ++s) {
-    if (failures[s]) return Report(__func__, failures[s]);
+    if (const syl_status status = ReportFailure(__func__, failures[s])) return status;
   }
   std::copy_n(held.accepted, sequences, result->accepted);
   std::copy_n(held.next_token, sequences, result->next_token);

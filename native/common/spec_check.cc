@@ -1,12 +1,12 @@
-#include "native/cpu/spec/check.h"
+#include "native/common/spec_check.h"
 
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 
+#include "native/common/sampler.h"
 #include "native/common/spec_rules.h"
 #include "native/common/status.h"
-#include "native/cpu/logits/prepare.h"
 
 // As in native/common/status.h, in the name of the function that was called.
 #define CHECK(condition, status, format, ...)                                    \
@@ -127,6 +127,50 @@ syl_status CheckNodes(const char* function, const syl_spec_batch& batch) {
   return SYL_OK;
 }
 
+// Whether an argument shares a byte with the workspace.
+bool OverlapsWorkspace(const syl_spec_batch& b, const syl_spec_result& r, const void* workspace, int64_t bytes) {
+  const int64_t rows = SpecRows(b), n = b.sequences;
+  const auto with = [&](const void* p, int64_t size) { return p != nullptr && Overlaps(workspace, bytes, p, size); };
+  const auto pairs = [&](const int64_t* begins) { return begins == nullptr ? 0 : begins[n] * 4; };
+  if (with(&b, sizeof(b)) || with(&r, sizeof(r)) || with(b.row_begin, (n + 1) * 8) ||
+      with(b.logits, Extent(rows, b.cols, b.stride) * 4) || with(b.tokens, rows * 4) || with(b.parents, rows * 4) ||
+      with(b.samplers, n * static_cast<int64_t>(sizeof(syl_sampler))) || with(b.positions, n * 8) ||
+      with(b.history, pairs(b.history_begin)) || with(b.history_begin, (n + 1) * 8) ||
+      with(b.bias_ids, pairs(b.bias_begin)) || with(b.bias_values, pairs(b.bias_begin)) ||
+      with(b.bias_begin, (n + 1) * 8) || with(b.allowed, Extent(rows, (b.cols + 31) / 32, b.allowed_stride) * 4) ||
+      with(b.end_ids, b.end_count * 4) || with(b.uniforms, rows * 16) || with(r.accepted, n * 4) ||
+      with(r.next_token, n * 4) || with(r.path, rows * 4) || with(r.acceptance, rows * 4) || with(r.flags, rows * 4)) {
+    return true;
+  }
+  if (b.draft == nullptr) return false;
+  const syl_spec_draft& d = *b.draft;
+  const bool dense = d.kind == SYL_DRAFT_LOGITS || d.kind == SYL_DRAFT_PROBABILITIES;
+  const int64_t sparse = d.kind == SYL_DRAFT_SPARSE ? d.sparse_begin[rows] * 4 : 0;
+  return with(&d, sizeof(d)) || (dense && with(d.rows, Extent(rows, d.cols, d.stride) * 4)) ||
+         (d.kind == SYL_DRAFT_LOGITS &&
+          (with(d.samplers, n * static_cast<int64_t>(sizeof(syl_sampler))) || with(d.log_q, rows * 4))) ||
+         (dense && with(d.target_ids, static_cast<int64_t>(d.cols) * 4)) ||
+         (sparse > 0 &&
+          (with(d.sparse_ids, sparse) || with(d.sparse_q, sparse) || with(d.sparse_begin, (rows + 1) * 8)));
+}
+
+bool ResultsOverlap(const syl_spec_result& r, int64_t sequences, int64_t rows) {
+  const struct {
+    const void* data;
+    int64_t bytes;
+  } results[] = {{r.accepted, sequences * 4},
+                 {r.next_token, sequences * 4},
+                 {r.path, rows * 4},
+                 {r.acceptance, rows * 4},
+                 {r.flags, rows * 4}};
+  for (const auto& a : results) {
+    for (const auto* b = results; b != &a; ++b) {
+      if (a.data != nullptr && b->data != nullptr && Overlaps(a.data, a.bytes, b->data, b->bytes)) return true;
+    }
+  }
+  return false;
+}
+
 }  // namespace
 
 syl_status CheckBatchShape(const char* function, const syl_spec_batch* batch) {
@@ -186,6 +230,42 @@ syl_status CheckBatch(const char* function, const syl_spec_batch& batch) {
           static_cast<LongLong>(i), batch.uniforms[i]);
   }
   return CheckDraft(function, batch, rows);
+}
+
+syl_status CheckResult(const char* function, const syl_spec_batch& batch, const syl_spec_result* result,
+                       const void* workspace, int64_t workspace_bytes, int64_t needed) {
+  CHECK_PTR(result);
+  CHECK(result->struct_size == sizeof(*result), SYL_BAD_VALUE, "result->struct_size is %u, must be %zu",
+        result->struct_size, sizeof(*result));
+  CHECK_PTR(result->accepted);
+  CHECK_PTR(result->next_token);
+  CHECK_PTR(workspace);
+  CHECK(workspace_bytes >= needed, SYL_WORKSPACE, "workspace_bytes is %lld, must be at least %lld",
+        static_cast<LongLong>(workspace_bytes), static_cast<LongLong>(needed));
+  CHECK(reinterpret_cast<uintptr_t>(workspace) % 8 == 0, SYL_BAD_VALUE, "workspace is %p, must be aligned to 8 bytes",
+        workspace);
+  CHECK(!OverlapsWorkspace(batch, *result, workspace, needed), SYL_OVERLAP,
+        "workspace (%lld bytes) overlaps an argument", static_cast<LongLong>(needed));
+  CHECK(!ResultsOverlap(*result, batch.sequences, SpecRows(batch)), SYL_OVERLAP,
+        "two of the results of %lld rows overlap", static_cast<LongLong>(SpecRows(batch)));
+  return SYL_OK;
+}
+
+syl_status ReportFailure(const char* function, const Failure& failure) {
+  const auto row = static_cast<LongLong>(failure.row);
+  switch (failure.reason) {
+    case Failure::kNone: return SYL_OK;
+    case Failure::kTargetMax:
+      return Fail(SYL_BAD_VALUE, "%s: the largest allowed logit of row %lld is %g, must be finite", function, row,
+                  failure.value);
+    case Failure::kDraftMax:
+      return Fail(SYL_BAD_VALUE, "%s: the largest logit of draft->rows' row %lld is %g, must be finite", function, row,
+                  failure.value);
+    case Failure::kProbabilitySum:
+    case Failure::kSparseSum: break;
+  }
+  return Fail(SYL_BAD_VALUE, "%s: draft->%s of row %lld have a sum or a term of %g, must be 0 or more and sum to 1",
+              function, failure.reason == Failure::kSparseSum ? "sparse_q" : "rows", row, failure.value);
 }
 
 }  // namespace sylvester

@@ -1,8 +1,10 @@
 // What may turn out to be wrong with a row only when it is read.
-#ifndef SYLVESTER_NATIVE_CPU_SPEC_FAILURE_H_
-#define SYLVESTER_NATIVE_CPU_SPEC_FAILURE_H_
+#ifndef SYLVESTER_NATIVE_COMMON_SPEC_FAILURE_H_
+#define SYLVESTER_NATIVE_COMMON_SPEC_FAILURE_H_
 
 #include <cstdint>
+
+#include "native/common/host_device.h"
 
 namespace sylvester {
 
@@ -13,7 +15,7 @@ struct Failure {
   int64_t row = 0;
   double value = 0;
 
-  explicit operator bool() const { return reason != kNone; }
+  SYL_HOST_DEVICE explicit operator bool() const { return reason != kNone; }
 };
 
 }  // namespace sylvester
