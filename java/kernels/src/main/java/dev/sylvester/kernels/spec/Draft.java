@@ -21,7 +21,7 @@ public final class Draft {
   private final SpecMode mode;
   private final int vocabulary;
   private final Arena arena;
-  private final DraftSamplers samplers;
+  private final Sampling sampling;
   private final SourceMeans[] sources = new SourceMeans[SourceChain.MOST];
   private final View view = new View();
 
@@ -49,11 +49,11 @@ public final class Draft {
   private int judged;
   private double survival;
 
-  Draft(SpecOptions options, int vocabulary, DraftSamplers samplers, Arena arena) {
+  Draft(SpecOptions options, int vocabulary, Sampling sampling, Arena arena) {
     this.options = options;
-    this.mode = samplers.mode();
+    this.mode = sampling.mode();
     this.vocabulary = vocabulary;
-    this.samplers = samplers;
+    this.sampling = sampling;
     this.arena = arena;
     int nodes = options.nodes() + 1;
     tokens = new int[nodes];
@@ -147,7 +147,7 @@ public final class Draft {
     if (room() == 0 || depths[count] >= maxDepth) {
       return false;
     }
-    return count == 0 || !options.endTokens().contains(tokens[count]) && options.rule().more(view);
+    return count == 0 || !sampling.ends(tokens[count]) && options.rule().more(view);
   }
 
   /**
@@ -204,12 +204,13 @@ public final class Draft {
   }
 
   /**
-   * The draft's hidden state after it has read the last candidate: judges that candidate.
+   * The draft's hidden state after it has read the last candidate, which was drawn: judges that
+   * candidate.
    *
    * @param hidden as the {@link AcceptancePredictor} wants it
    */
   public void hidden(MemorySegment hidden) {
-    if (options.predictor() != null && judged < count) {
+    if (options.predictor() != null && drawn && judged < count) {
       judge(options.predictor().predict(hidden));
     }
   }
@@ -244,9 +245,9 @@ public final class Draft {
     checkRoom("Draft.draw", parent);
     checkMix("Draft.draw", chosen);
     int depth = depths[parent] + 1;
-    int token = samplers.draw(rows[parent], this, parent, depth, children[parent]);
+    int token = sampling.draw(rows[parent], this, parent, depth, children[parent]);
     drawn = true;
-    float logProbability = samplers.logProbability();
+    float logProbability = sampling.logProbability();
     return push(parent, token, logProbability, Math.exp(logProbability));
   }
 
@@ -293,7 +294,7 @@ public final class Draft {
     logQ[count] = logProbability;
     confidences[count] = confidence;
     predictions[count] = Float.NaN;
-    if (options.predictor() == null && chain) {
+    if (chain && (options.predictor() == null || chosen)) {
       judge(sources[source].estimate(confidence));
     }
     return count;
@@ -324,7 +325,7 @@ public final class Draft {
 
   // Verification takes one kind of draft a text; where it asks for none, kinds do not matter.
   private void checkMix(String function, boolean other) {
-    if (other && samplers.stochastic()) {
+    if (other && sampling.stochastic()) {
       throw new IllegalStateException(
           function + ": candidates of a round are all drawn or all chosen");
     }
@@ -412,7 +413,7 @@ public final class Draft {
 
     @Override
     public double entropy() {
-      return drawn ? samplers.entropy(rows[parents[count]]) : Double.NaN;
+      return drawn ? sampling.entropy(rows[parents[count]]) : Double.NaN;
     }
 
     @Override

@@ -14,8 +14,8 @@ import java.util.Set;
  * @param bias added to logits, by token
  * @param endTokens tokens that end a text
  * @param rule when a draft is long enough
- * @param predictor of acceptance, from hidden states; null: acceptance is learned from what the
- *     source says about its candidates
+ * @param predictor of acceptance, from hidden states, for candidates that are drawn; null:
+ *     acceptance is learned from what the source says about its candidates
  * @param gate whether to decode plainly while drafting does not pay; then a round in 64 tries again
  * @param nodes most candidates of a round, 1..255
  */
@@ -50,7 +50,7 @@ public record SpecOptions(
    */
   public static SpecOptions of(SpecMode mode, SamplerOptions sampler) {
     StopRule rule = new StopRule.Cost(1, 20);
-    return new SpecOptions(mode, sampler, Map.of(), Set.of(), rule, null, true, 20);
+    return new SpecOptions(mode, sampler, Map.of(), Set.of(), rule, null, true, 64);
   }
 
   /**

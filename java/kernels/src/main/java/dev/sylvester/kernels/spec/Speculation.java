@@ -1,7 +1,5 @@
 package dev.sylvester.kernels.spec;
 
-import static java.lang.foreign.ValueLayout.JAVA_INT;
-
 import dev.sylvester.kernels.Status;
 import dev.sylvester.kernels.SylvesterException;
 import dev.sylvester.kernels.ThreadPool;
@@ -26,10 +24,9 @@ public final class Speculation implements AutoCloseable {
   private final ThreadPool pool;
   private final Arena arena = Arena.ofShared();
   private final Workspace workspace = new Workspace();
-  private final DraftSamplers samplers;
+  private final Sampling sampling;
   private final Draft draft;
   private final Verifier verifier;
-  private final MemorySegment endIds;
   private final long[] historyCount = new long[1];
   private final long[] biasCount = new long[1];
   private final int[] path;
@@ -50,15 +47,10 @@ public final class Speculation implements AutoCloseable {
     this.options = options;
     this.pool = pool;
     int nodes = options.nodes();
-    samplers = new DraftSamplers(options, target.vocabulary(), workspace, arena);
-    draft = new Draft(options, target.vocabulary(), samplers, arena);
+    sampling = new Sampling(options, target.vocabulary(), workspace, arena);
+    draft = new Draft(options, target.vocabulary(), sampling, arena);
     verifier = Verifier.allocate(1, nodes + 1, arena);
-    endIds = arena.allocate(JAVA_INT, options.endTokens().size());
-    int i = 0;
-    for (int token : options.endTokens()) {
-      endIds.setAtIndex(JAVA_INT, i++, token);
-    }
-    biasCount[0] = samplers.biasCount();
+    biasCount[0] = sampling.biasCount();
     path = new int[nodes + 1];
     counters = new Counters(nodes);
     timed = options.gate() || options.rule() instanceof StopRule.Cost;
@@ -159,26 +151,26 @@ public final class Speculation implements AutoCloseable {
 
   private void verify(Text text, MemorySegment logits) {
     int count = draft.count();
-    verifier.begin(samplers.mode(), target.vocabulary());
+    verifier.begin(sampling.mode(), target.vocabulary());
     if (draft.chain()) {
       System.arraycopy(draft.tokens(), 1, path, 0, count);
-      verifier.add(samplers.target(), text.length(), path, count);
+      verifier.add(sampling.target(), text.length(), path, count);
     } else {
       verifier.addTree(
-          samplers.target(), text.length(), draft.tokens(), draft.parents(), count + 1);
+          sampling.target(), text.length(), draft.tokens(), draft.parents(), count + 1);
     }
     verifier.logits(logits, target.stride());
-    verifier.endTokens(endIds, options.endTokens().size());
+    verifier.endTokens(sampling.endIds(), sampling.endCount());
     if (biasCount[0] > 0) {
-      verifier.bias(samplers.biasIds(), samplers.biasValues(), biasCount);
+      verifier.bias(sampling.biasIds(), sampling.biasValues(), biasCount);
     }
-    if (samplers.penalties()) {
+    if (sampling.penalties()) {
       historyCount[0] = text.length();
       verifier.history(text.memory(0), historyCount);
     }
-    if (samplers.stochastic() && draft.drawnFrom() != null) {
-      verifier.draftLogits(draft.drawnFrom(), target.vocabulary(), target.vocabulary());
-      verifier.draftLogProbabilities(draft.logQ());
+    if (sampling.stochastic() && draft.drawnFrom() != null) {
+      verifier.draft().logits(draft.drawnFrom(), target.vocabulary(), target.vocabulary());
+      verifier.draft().logProbabilities(draft.logQ());
     }
     verifier.verify(workspace, pool);
   }
@@ -279,7 +271,7 @@ public final class Speculation implements AutoCloseable {
           return i + 1 - first;
         }
       }
-      if (emitted == 0 || options.endTokens().contains(text.last())) {
+      if (emitted == 0 || sampling.ends(text.last())) {
         break;
       }
     }

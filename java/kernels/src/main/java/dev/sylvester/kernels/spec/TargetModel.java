@@ -70,7 +70,7 @@ public interface TargetModel {
    * count.
    *
    * @param path the nodes, each the parent of the next, from node 0 on
-   * @param count how many
+   * @param count how many; 0: none
    * @throws UnsupportedOperationException when the engine reads chains only
    */
   default void keep(int[] path, int count) {

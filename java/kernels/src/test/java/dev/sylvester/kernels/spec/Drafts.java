@@ -9,8 +9,8 @@ final class Drafts {
 
   static Draft empty(SpecOptions options, int vocabulary) {
     Arena arena = Arena.ofAuto();
-    DraftSamplers samplers = new DraftSamplers(options, vocabulary, new Workspace(), arena);
-    return new Draft(options, vocabulary, samplers, arena);
+    Sampling sampling = new Sampling(options, vocabulary, new Workspace(), arena);
+    return new Draft(options, vocabulary, sampling, arena);
   }
 
   /** With room for so many candidates. */

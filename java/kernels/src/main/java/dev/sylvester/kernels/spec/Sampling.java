@@ -9,25 +9,27 @@ import dev.sylvester.kernels.SpecMode;
 import dev.sylvester.kernels.Workspace;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.util.HashMap;
+import java.util.Arrays;
 import java.util.Map;
 
-/** The target's sampler and those of candidates, with bias and penalties. */
-final class DraftSamplers {
+/** How tokens of the target and of drafts are drawn, and which of them end a text. */
+final class Sampling {
   private final SamplerOptions options;
   private final SpecMode mode;
   private final int vocabulary;
   private final Arena arena;
   private final Workspace workspace;
   private final Sampler target;
-  private final Map<Integer, Sampler> own = new HashMap<>(); // by depth and sibling
+  private final Sampler[][] own = new Sampler[256][0]; // by depth and sibling
   private final MemorySegment biasIds;
   private final MemorySegment biasValues;
   private final int biasCount;
   private final boolean penalties;
+  private final int[] ends;
+  private final MemorySegment endIds;
   private Sampler last;
 
-  DraftSamplers(SpecOptions spec, int vocabulary, Workspace workspace, Arena arena) {
+  Sampling(SpecOptions spec, int vocabulary, Workspace workspace, Arena arena) {
     boolean greedy = spec.mode() == SpecMode.GREEDY || spec.sampler().temperature() == 0;
     this.options = greedy ? spec.sampler().withTemperature(0) : spec.sampler();
     this.mode = greedy ? SpecMode.GREEDY : spec.mode();
@@ -47,6 +49,8 @@ final class DraftSamplers {
       biasIds.setAtIndex(JAVA_INT, i, entry.getKey());
       biasValues.setAtIndex(JAVA_FLOAT, i++, entry.getValue());
     }
+    this.ends = spec.endTokens().stream().mapToInt(Integer::intValue).toArray();
+    this.endIds = arena.allocateFrom(JAVA_INT, ends);
   }
 
   /** The mode of verification: at temperature 0 every law is a text. */
@@ -80,6 +84,24 @@ final class DraftSamplers {
     return biasCount;
   }
 
+  /** Tokens that end a text. */
+  MemorySegment endIds() {
+    return endIds;
+  }
+
+  int endCount() {
+    return ends.length;
+  }
+
+  boolean ends(int token) {
+    for (int end : ends) {
+      if (end == token) {
+        return true;
+      }
+    }
+    return false;
+  }
+
   int draw(MemorySegment logits, Draft draft, int parent, int depth, int sibling) {
     last = sampler(depth, sibling);
     Text text = draft.text();
@@ -111,8 +133,13 @@ final class DraftSamplers {
     if (!stochastic() && sibling == 0) {
       return target;
     }
-    return own.computeIfAbsent(
-        depth + 256 * sibling, key -> Sampler.forDraft(options, depth, sibling, arena));
+    if (own[depth].length <= sibling) {
+      own[depth] = Arrays.copyOf(own[depth], sibling + 1);
+    }
+    if (own[depth][sibling] == null) {
+      own[depth][sibling] = Sampler.forDraft(options, depth, sibling, arena);
+    }
+    return own[depth][sibling];
   }
 
   /** Entropy of softmax(logits / T), before bias, penalties and filters, in nats. */
