@@ -1,7 +1,20 @@
 package dev.sylvester.kernels.spec;
 
-/** Draws a chain of candidates from a table. */
-record TableDraft(Table table) implements DraftSource {
+import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+
+/** Draws a chain of candidates from a table; its hidden state is what the predictor shall say. */
+final class TableDraft implements DraftSource {
+  private final Table table;
+  private final MemorySegment hidden = Arena.ofAuto().allocate(JAVA_FLOAT);
+  float prediction = 0.8f;
+
+  TableDraft(Table table) {
+    this.table = table;
+  }
+
   @Override
   public String name() {
     return "table";
@@ -13,6 +26,8 @@ record TableDraft(Table table) implements DraftSource {
     int last = text.last();
     while (draft.wanted()) {
       table.row(before, last, draft.logits(), 0);
+      hidden.set(JAVA_FLOAT, 0, prediction);
+      draft.hidden(hidden);
       before = last;
       last = draft.draw();
     }
