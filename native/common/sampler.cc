@@ -2,19 +2,20 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <limits>
 
 #include "native/common/status.h"
 
 namespace sylvester {
 
-syl_status CheckSampler(const char* function, const char* name, const syl_sampler& s) {
-  if (s.struct_size != sizeof(s)) {
-    return Fail(SYL_BAD_VALUE, "%s: %sstruct_size is %u, must be %zu", function, name, s.struct_size, sizeof(s));
-  }
+syl_status CheckSampler(const char* function, const char* name, int64_t index, const syl_sampler& s) {
   const auto bad = [&](const char* field, double value, const char* range) {
-    return Fail(SYL_BAD_VALUE, "%s: %s%s is %g, must be %s", function, name, field, value, range);
+    char place[32] = "->";
+    if (index >= 0) std::snprintf(place, sizeof(place), "[%lld].", static_cast<long long>(index));
+    return Fail(SYL_BAD_VALUE, "%s: %s%s%s is %g, must be %s", function, name, place, field, value, range);
   };
+  if (s.struct_size != sizeof(s)) return bad("struct_size", s.struct_size, "sizeof(syl_sampler)");
   if (!(s.temperature >= 0 && std::isfinite(s.temperature))) return bad("temperature", s.temperature, "0 or more");
   if (s.top_k < 0) return bad("top_k", s.top_k, "0 or more");
   if (!(s.top_p > 0 && s.top_p <= 1)) return bad("top_p", s.top_p, "above 0, at most 1");

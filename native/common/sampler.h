@@ -11,8 +11,8 @@
 
 namespace sylvester {
 
-// name: "sampler->" or "samplers[3].", for messages.
-syl_status CheckSampler(const char* function, const char* name, const syl_sampler& sampler);
+// name and index, for messages: "samplers", 3; "sampler", -1 when there is only one.
+syl_status CheckSampler(const char* function, const char* name, int64_t index, const syl_sampler& sampler);
 
 // ids[begin] .. ids[end - 1]: tokens.
 syl_status CheckIds(const char* function, const char* name, const int32_t* ids, int64_t begin, int64_t end,

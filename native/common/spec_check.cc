@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 
 #include "native/common/sampler.h"
 #include "native/common/spec_rules.h"
@@ -30,9 +29,7 @@ using LongLong = long long;
 syl_status CheckSamplers(const char* function, const char* name, const syl_sampler* samplers, int64_t count) {
   CHECK(samplers != nullptr || count == 0, SYL_NULL_ARGUMENT, "%s is NULL", name);
   for (int64_t s = 0; s < count; ++s) {
-    char prefix[64];
-    std::snprintf(prefix, sizeof(prefix), "%s[%lld].", name, static_cast<LongLong>(s));
-    CHECK_OK(CheckSampler(function, prefix, samplers[s]));
+    CHECK_OK(CheckSampler(function, name, s, samplers[s]));
   }
   return SYL_OK;
 }
@@ -41,8 +38,7 @@ syl_status CheckSamplers(const char* function, const char* name, const syl_sampl
 syl_status CheckBegins(const char* function, const char* name, const int64_t* begins, int64_t count) {
   CHECK(begins[0] >= 0, SYL_BAD_SHAPE, "%s[0] is %lld, must be 0 or more", name, static_cast<LongLong>(begins[0]));
   for (int64_t i = 0; i < count; ++i) {
-    const int64_t size = begins[i + 1] - begins[i];
-    CHECK(begins[i + 1] >= begins[i] && size <= INT32_MAX, SYL_BAD_SHAPE,
+    CHECK(begins[i + 1] >= begins[i] && begins[i + 1] - begins[i] <= INT32_MAX, SYL_BAD_SHAPE,
           "%s[%lld] is %lld after %lld, must be ascending", name, static_cast<LongLong>(i + 1),
           static_cast<LongLong>(begins[i + 1]), static_cast<LongLong>(begins[i]));
   }

@@ -117,8 +117,9 @@ struct SpecProbability {
 
 SYL_HOST_DEVICE inline SpecProbability SpecFromLog(float log_q) { return {log_q >= 0 ? 1 : SpecExp(log_q), 1}; }
 
+// Never where q is 0: the draft cannot have drawn such a token.
 SYL_HOST_DEVICE inline bool SpecAccepts(double u, SpecProbability p, SpecProbability q) {
-  return u * q.part * p.whole < p.part * q.whole;
+  return q.part > 0 && u * q.part * p.whole < p.part * q.whole;
 }
 
 // min(1, p / q); 0 where q is 0.

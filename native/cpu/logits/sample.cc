@@ -10,7 +10,7 @@ namespace {
 
 syl_status CheckCall(const char* function, const syl_sampler* sampler, int64_t cols, int64_t history_count) {
   if (sampler == nullptr) return Fail(SYL_NULL_ARGUMENT, "%s: sampler is NULL", function);
-  if (const syl_status status = CheckSampler(function, "sampler->", *sampler)) return status;
+  if (const syl_status status = CheckSampler(function, "sampler", -1, *sampler)) return status;
   if (cols < 1 || cols > INT32_MAX) {
     return Fail(SYL_BAD_VALUE, "%s: cols is %lld, must be 1..%d", function, static_cast<long long>(cols), INT32_MAX);
   }

@@ -17,7 +17,8 @@ struct Part {
   int64_t offset, bytes;
 };
 
-// Workspace: results, held back until all sequences are done, then what each thread needs.
+// Workspace: results, held back until all sequences are done, then what each thread needs, or each sequence where there
+// are fewer.
 class Layout {
  public:
   Layout(const syl_spec_batch& batch, const syl_pool* pool) {
@@ -37,8 +38,9 @@ class Layout {
     draft = Take(DraftChanges(batch) ? RowScratch::Bytes(batch.draft->cols) : 0);
     threads_begin_ = results;
     thread_bytes_ = bytes_;
-    const int64_t threads = std::min<int64_t>(Threads(pool), std::max<int64_t>(sequences, 1));
-    bytes_ = results + threads * thread_bytes_ + kAlignment;  // for the caller's alignment
+    one_a_sequence_ = sequences < Threads(pool);
+    const int64_t memories = one_a_sequence_ ? sequences : Threads(pool);
+    bytes_ = results + memories * thread_bytes_ + kAlignment;  // for the caller's alignment
   }
 
   int64_t bytes() const { return bytes_; }
@@ -48,8 +50,9 @@ class Layout {
     return part.bytes > 0 ? reinterpret_cast<T*>(base + part.offset) : nullptr;
   }
 
-  VerifyMemory MemoryOf(int32_t worker, uint8_t* workspace, const syl_spec_batch& batch) const {
-    uint8_t* const base = workspace + threads_begin_ + worker * thread_bytes_;
+  // Of the thread that works on a sequence.
+  VerifyMemory MemoryOf(int64_t sequence, int32_t worker, uint8_t* workspace, const syl_spec_batch& batch) const {
+    uint8_t* const base = workspace + threads_begin_ + (one_a_sequence_ ? sequence : worker) * thread_bytes_;
     VerifyMemory memory{};
     memory.chunk_sums = At<double>(base, chunk_sums);
     memory.history = At<int32_t>(base, history);
@@ -96,6 +99,7 @@ class Layout {
 
   Part chunk_sums, history, target, draft;  // of a thread
   int64_t bytes_ = 0, threads_begin_, thread_bytes_;
+  bool one_a_sequence_;
 };
 
 }  // namespace
@@ -129,7 +133,7 @@ syl_status syl_spec_verify_f32(const syl_spec_batch* batch, const syl_spec_resul
     const int64_t row = batch->row_begin[s];
     const SequenceResult own{held.accepted + s, held.next_token + s, held.path + row,
                              result->acceptance != nullptr ? held.acceptance + row : nullptr, held.flags + row};
-    failures[s] = SequenceVerifier(*batch, s, layout.MemoryOf(worker, base, *batch), own).Run();
+    failures[s] = SequenceVerifier(*batch, s, layout.MemoryOf(s, worker, base, *batch), own).Run();
   });
   for (int64_t s = 0; s < sequences; ++s) {
     if (const syl_status status = ReportFailure(__func__, failures[s])) return status;
