@@ -10,7 +10,8 @@ package dev.sylvester.runner;
  * @param stopReason why it ended
  * @param prefillSeconds from the request to the logits of the prompt's last token
  * @param decodeSeconds from there to the end
- * @param decodeSteps tokens that were fed back, one at a time
+ * @param decodeSteps tokens that were fed back, one at a time; with speculation all that its rounds
+ *     gave, an end token too
  */
 public record Generation(
     String text,

@@ -15,6 +15,7 @@ import java.util.Map;
 final class Generator implements AutoCloseable {
   private final Evaluator evaluator;
   private final GenerationRequest request;
+  private final Speculator speculator;
   private final int vocabSize;
   private final int[] endTokens;
   private final int[] generated;
@@ -30,10 +31,17 @@ final class Generator implements AutoCloseable {
   private final MemorySegment biasValues;
   private int count;
   private int steps;
+  private StopReason reason;
 
-  Generator(Model model, Evaluator evaluator, GenerationRequest request) {
+  /**
+   * A run.
+   *
+   * @param speculator made ready for the request, or null
+   */
+  Generator(Model model, Evaluator evaluator, GenerationRequest request, Speculator speculator) {
     this.evaluator = evaluator;
     this.request = request;
+    this.speculator = speculator;
     this.vocabSize = model.config().vocabSize();
     this.endTokens = request.endTokens().stream().mapToInt(Integer::intValue).toArray();
     int room = evaluator.context() - request.prompt().length;
@@ -62,7 +70,14 @@ final class Generator implements AutoCloseable {
     long start = System.nanoTime();
     int cached = readPrompt();
     long prompted = System.nanoTime();
-    StopReason reason = decode();
+    if (speculator == null) {
+      decode();
+    } else {
+      steps = speculator.decode(generated.length, this::take);
+    }
+    if (reason == null) {
+      reason = count == request.maxTokens() ? StopReason.LENGTH : StopReason.CONTEXT;
+    }
     emit(stops.add(stream.finish()));
     emit(stops.finish());
     long end = System.nanoTime();
@@ -77,7 +92,11 @@ final class Generator implements AutoCloseable {
         steps);
   }
 
-  /** Keeps what the session already holds of the prompt; the last token's logits are always new. */
+  /**
+   * Keeps what the session already holds of the prompt; the last token's logits are always new.
+   * With speculation the last token stays unread: the first round reads it together with
+   * candidates.
+   */
   private int readPrompt() {
     int[] prompt = request.prompt();
     int common = 0;
@@ -93,29 +112,36 @@ final class Generator implements AutoCloseable {
       common = prompt.length - 1;
       evaluator.append(prompt, 0, common);
     }
-    evaluator.append(prompt, common, prompt.length);
+    int end = speculator == null ? prompt.length : prompt.length - 1;
+    if (common < end) {
+      evaluator.append(prompt, common, end);
+    }
+    if (speculator != null) {
+      speculator.begin(prompt);
+    }
     return cached;
   }
 
-  private StopReason decode() {
-    while (true) {
-      if (count == generated.length) {
-        return count == request.maxTokens() ? StopReason.LENGTH : StopReason.CONTEXT;
-      }
-      int token = sample();
-      if (isEnd(token)) {
-        return StopReason.EOS;
-      }
-      generated[count++] = token;
-      emit(stops.add(stream.add(token)));
-      if (stops.match().isPresent()) {
-        return StopReason.STOP;
-      }
-      if (count < generated.length) {
-        evaluator.append(token);
-        steps++;
-      }
+  private void decode() {
+    while (count < generated.length && take(sample()) && count < generated.length) {
+      evaluator.append(generated[count - 1]);
+      steps++;
     }
+  }
+
+  /** Takes the next token; whether to go on. */
+  private boolean take(int token) {
+    if (isEnd(token)) {
+      reason = StopReason.EOS;
+      return false;
+    }
+    generated[count++] = token;
+    emit(stops.add(stream.add(token)));
+    if (stops.match().isPresent()) {
+      reason = StopReason.STOP;
+      return false;
+    }
+    return true;
   }
 
   private int sample() {

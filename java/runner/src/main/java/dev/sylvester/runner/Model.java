@@ -107,6 +107,10 @@ public final class Model implements AutoCloseable {
     return pool.threads();
   }
 
+  ThreadPool pool() {
+    return pool;
+  }
+
   /** Tokens a session holds. */
   public int context() {
     return context;

@@ -115,12 +115,16 @@ public final class Session implements AutoCloseable {
    * @throws UnsupportedOperationException for a bidirectional model, which has no next token
    */
   public Generation generate(GenerationRequest request) {
+    return generate(request, null);
+  }
+
+  Generation generate(GenerationRequest request, Speculator speculator) {
     if (model.config().bidirectional()) {
       throw new UnsupportedOperationException(
           "%s is bidirectional: it gives logits of whole texts, but cannot continue one yet"
               .formatted(model.path()));
     }
-    try (Generator generator = new Generator(model, evaluator, request)) {
+    try (Generator generator = new Generator(model, evaluator, request, speculator)) {
       return generator.run();
     }
   }
@@ -146,6 +150,10 @@ public final class Session implements AutoCloseable {
           "a session with %s in its cache is not saved; packed ones are".formatted(cache));
     }
     SavedSession.write(file, this, messages);
+  }
+
+  Evaluator evaluator() {
+    return evaluator;
   }
 
   MemorySegment saveCache(Arena arena) {

@@ -13,6 +13,14 @@ public interface DraftSource extends AutoCloseable {
   String name();
 
   /**
+   * Told that a text begins, which may be read in advance: the first proposal costs no more than
+   * others then.
+   *
+   * @param text the text so far
+   */
+  default void prepare(Text text) {}
+
+  /**
    * Proposes candidates that may come after the text. A chain:
    *
    * {@snippet :

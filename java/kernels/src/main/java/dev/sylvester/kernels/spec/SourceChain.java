@@ -65,6 +65,13 @@ public final class SourceChain implements DraftSource {
   }
 
   @Override
+  public void prepare(Text text) {
+    for (DraftSource source : sources) {
+      source.prepare(text);
+    }
+  }
+
+  @Override
   public void propose(Text text, Draft draft) {
     rank();
     for (int index : order) {

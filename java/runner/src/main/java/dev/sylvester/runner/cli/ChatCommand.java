@@ -6,6 +6,7 @@ import dev.sylvester.runner.Model;
 import dev.sylvester.runner.Sampler;
 import dev.sylvester.runner.SavedSession;
 import dev.sylvester.runner.Session;
+import dev.sylvester.runner.Speculator;
 import dev.sylvester.runner.text.Message;
 import java.io.BufferedReader;
 import java.io.IOException;
@@ -35,6 +36,7 @@ import picocli.CommandLine.Option;
       "Examples:",
       "  sylvester chat -m smollm2 --system 'You answer in one sentence.'",
       "  printf 'Hello!\\nWhat did I say?\\n' | sylvester chat -m smollm2",
+      "  sylvester chat -m smollm2 --draft ngram",
       "  sylvester chat -m smollm2 --kv best --save talk.kv",
       "  sylvester chat -m smollm2 --resume talk.kv --save talk.kv"
     })
@@ -43,6 +45,7 @@ final class ChatCommand implements Callable<Integer> {
 
   @Mixin private ModelArguments model;
   @Mixin private SamplerArguments sampler;
+  @Mixin private SpecArguments spec;
 
   @Option(
       names = {"-n", "--max-tokens"},
@@ -103,6 +106,18 @@ final class ChatCommand implements Callable<Integer> {
     if (save != null && session.cache().floats()) {
       throw new IllegalArgumentException("--save needs a packed cache, for example --kv q8");
     }
+    try (Drafting drafting = spec.open(model, opened, choice);
+        Speculator speculator = drafting == null ? null : drafting.speculator(session)) {
+      talk(session, speculator, choice, messages);
+    }
+    main.out.println();
+    if (save != null) {
+      session.save(save, messages);
+    }
+  }
+
+  private void talk(Session session, Speculator speculator, Sampler choice, List<Message> messages)
+      throws IOException {
     BufferedReader lines =
         new BufferedReader(new InputStreamReader(main.in, StandardCharsets.UTF_8));
     while (true) {
@@ -113,24 +128,26 @@ final class ChatCommand implements Callable<Integer> {
       }
       if (!line.isBlank()) {
         messages.add(new Message("user", line.strip()));
-        messages.add(new Message("assistant", answer(opened, session, choice, messages)));
+        messages.add(new Message("assistant", answer(session, speculator, choice, messages)));
       }
-    }
-    main.out.println();
-    if (save != null) {
-      session.save(save, messages);
     }
   }
 
-  private String answer(Model opened, Session session, Sampler choice, List<Message> messages) {
-    int[] prompt = ChatPrompt.tokens(opened, messages);
+  private String answer(
+      Session session, Speculator speculator, Sampler choice, List<Message> messages) {
+    Model opened = session.model();
+    GenerationRequest request =
+        GenerationRequest.of(opened, ChatPrompt.tokens(opened, messages), maxTokens)
+            .withSampler(choice)
+            .withStream(this::print);
     Generation generation =
-        session.generate(
-            GenerationRequest.of(opened, prompt, maxTokens)
-                .withSampler(choice)
-                .withStream(this::print));
+        speculator == null ? session.generate(request) : speculator.generate(request);
+    String rates = Text.rates(generation, opened.cacheBytesPerToken());
+    if (speculator != null) {
+      rates += "; " + Text.speculation(speculator.stats());
+    }
     main.out.println();
-    main.out.println("[" + Text.rates(generation, opened.cacheBytesPerToken()) + "]");
+    main.out.println("[" + rates + "]");
     return generation.text();
   }
 

@@ -1,11 +1,11 @@
 package dev.sylvester.runner.cli;
 
 import dev.sylvester.kernels.Sylvester;
-import dev.sylvester.runner.CacheUsage;
 import dev.sylvester.runner.Generation;
 import dev.sylvester.runner.GenerationRequest;
 import dev.sylvester.runner.Model;
 import dev.sylvester.runner.Session;
+import dev.sylvester.runner.Speculator;
 import dev.sylvester.runner.text.Message;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -27,11 +27,15 @@ import picocli.CommandLine.Option;
           + " preset,",
       "bytes_per_token, effective_bits_k, effective_bits_v, ratio_vs_f16, sink_tokens,"
           + " codes_bytes,",
-      "params_bytes, total_bytes.",
+      "params_bytes, total_bytes. With --draft there is spec: rounds, drafted, accepted, emitted,",
+      "tokens_per_pass, acceptance_rate, length_histogram (rounds by number of candidates),",
+      "discard_rate, t_draft_ms (of a candidate), t_target_ms (of a pass), speedup_estimate (over",
+      "passes of one row); numbers that nothing was measured for are null.",
       "",
       "Examples:",
       "  sylvester generate -m smollm2 -p 'The sea is' -n 40",
       "  sylvester generate -m smollm2 --chat -p 'Name three rivers.' --temperature 0.8 --seed 7",
+      "  sylvester generate -p 'Ann has 3 coins. ...' --draft gsm-mini-draft",
       "  sylvester generate -m ./my-model -p 'def main():' --stop 'def ' --json"
     })
 final class GenerateCommand implements Callable<Integer> {
@@ -39,6 +43,7 @@ final class GenerateCommand implements Callable<Integer> {
 
   @Mixin private ModelArguments model;
   @Mixin private SamplerArguments sampler;
+  @Mixin private SpecArguments spec;
 
   @Option(
       names = {"-p", "--prompt"},
@@ -100,29 +105,41 @@ final class GenerateCommand implements Callable<Integer> {
       int[] tokens = promptTokens(opened);
       GenerationRequest request =
           GenerationRequest.of(opened, tokens, maxTokens).withStopStrings(stops);
-      if (samples == 1) {
-        generate(session, request.withSampler(sampler.sampler()));
-        return 0;
-      }
-      session.generate(GenerationRequest.of(opened, tokens, 0));
-      for (int i = 0; i < samples; i++) {
-        try (Session fork = session.fork()) {
-          generate(fork, request.withSampler(sampler.sampler(i)));
-        }
+      try (Drafting drafting = spec.open(model, opened, sampler.sampler())) {
+        generate(session, request, drafting);
       }
     }
     return 0;
   }
 
-  private void generate(Session session, GenerationRequest request) {
-    Model opened = session.model();
-    if (json) {
-      printJson(opened, session.generate(request), session.cacheUsage());
+  private void generate(Session session, GenerationRequest request, Drafting drafting) {
+    if (samples == 1) {
+      one(session, request.withSampler(sampler.sampler()), drafting);
       return;
     }
-    Generation generation = session.generate(request.withStream(this::print));
-    main.out.println();
-    main.out.println(Text.rates(generation, opened.cacheBytesPerToken()));
+    session.generate(GenerationRequest.of(session.model(), request.prompt(), 0));
+    for (int i = 0; i < samples; i++) {
+      try (Session fork = session.fork()) {
+        one(fork, request.withSampler(sampler.sampler(i)), drafting);
+      }
+    }
+  }
+
+  private void one(Session session, GenerationRequest request, Drafting drafting) {
+    try (Speculator speculator = drafting == null ? null : drafting.speculator(session)) {
+      GenerationRequest wanted = json ? request : request.withStream(this::print);
+      Generation generation =
+          speculator == null ? session.generate(wanted) : speculator.generate(wanted);
+      if (json) {
+        printJson(session, generation, speculator);
+        return;
+      }
+      main.out.println();
+      main.out.println(Text.rates(generation, session.model().cacheBytesPerToken()));
+      if (speculator != null) {
+        main.out.println(Text.speculation(speculator.stats()));
+      }
+    }
   }
 
   private int[] promptTokens(Model opened) {
@@ -136,7 +153,8 @@ final class GenerateCommand implements Callable<Integer> {
     main.out.flush();
   }
 
-  private void printJson(Model opened, Generation generation, CacheUsage usage) {
+  private void printJson(Session session, Generation generation, Speculator speculator) {
+    Model opened = session.model();
     Map<String, Object> object = new LinkedHashMap<>();
     object.put("text", generation.text());
     object.put("tokens", generation.tokens());
@@ -145,7 +163,10 @@ final class GenerateCommand implements Callable<Integer> {
     object.put("prefill_tok_s", generation.prefillTokensPerSecond());
     object.put("decode_tok_s", generation.decodeTokensPerSecond());
     object.put("kv_bytes_per_token", opened.cacheBytesPerToken());
-    object.put("kv", Json.object(usage));
+    object.put("kv", Json.object(session.cacheUsage()));
+    if (speculator != null) {
+      object.put("spec", Json.object(speculator.stats()));
+    }
     object.put("peak_rss_bytes", ProcessMemory.peakBytes());
     object.put("threads", opened.threads());
     object.put("tier", Sylvester.tier());

@@ -1,5 +1,6 @@
 package dev.sylvester.runner.cli;
 
+import dev.sylvester.kernels.spec.SpecStats;
 import dev.sylvester.runner.Generation;
 import java.util.Locale;
 
@@ -29,5 +30,14 @@ final class Text {
         generation.prefillTokensPerSecond(),
         generation.decodeTokensPerSecond(),
         cacheBytesPerToken);
+  }
+
+  static String speculation(SpecStats stats) {
+    return String.format(
+        Locale.ROOT,
+        "%.2f tokens a pass, %.0f %% of %,d candidates accepted",
+        stats.tokensPerPass(),
+        stats.drafted() == 0 ? 0 : 100 * stats.acceptanceRate(),
+        stats.drafted());
   }
 }

@@ -120,10 +120,7 @@ final class TrainHeadCommand implements Callable<Integer> {
       description = "Most tokens of an answer. Default: 256.")
   private int maxTokens;
 
-  @Option(
-      names = "--limit",
-      paramLabel = "N",
-      description = "Use the first N questions only.")
+  @Option(names = "--limit", paramLabel = "N", description = "Use the first N questions only.")
   private Integer limit;
 
   @Option(
@@ -145,11 +142,9 @@ final class TrainHeadCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws Exception {
-    HeadTraining.DataOptions how =
-        new HeadTraining.DataOptions(temperature, mix, maxTokens, seed);
+    HeadTraining.DataOptions how = new HeadTraining.DataOptions(temperature, mix, maxTokens, seed);
     HeadTraining.TrainingOptions training =
-        new HeadTraining.TrainingOptions(
-            blocks, tied, rejectWeight, epochs, batch, learningRate);
+        new HeadTraining.TrainingOptions(blocks, tied, rejectWeight, epochs, batch, learningRate);
     if (limit != null && limit < 1) {
       throw new IllegalArgumentException("limit is %d, must be at least 1".formatted(limit));
     }
@@ -178,10 +173,7 @@ final class TrainHeadCommand implements Callable<Integer> {
   }
 
   private HeadTraining collect(
-      Model targetModel,
-      Model draftModel,
-      List<Problem> problems,
-      HeadTraining.DataOptions how) {
+      Model targetModel, Model draftModel, List<Problem> problems, HeadTraining.DataOptions how) {
     List<int[]> prompts =
         problems.stream()
             .map(problem -> targetModel.tokenizer().encode(problem.question(), true))

@@ -69,8 +69,7 @@ final class SafetensorsHeader {
         new InputStreamReader(
             new ByteArrayInputStream(header), StandardCharsets.UTF_8.newDecoder());
     try (JsonParser json = JsonSettings.FACTORY.createParser(text)) {
-      return new SafetensorsHeader(
-              file, json, LENGTH_BYTES + length, available - length, metadata)
+      return new SafetensorsHeader(file, json, LENGTH_BYTES + length, available - length, metadata)
           .parse();
     } catch (CharacterCodingException e) {
       throw new ModelFormatException(file, "the header is not UTF-8", e);

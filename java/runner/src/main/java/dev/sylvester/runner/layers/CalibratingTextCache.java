@@ -36,7 +36,7 @@ final class CalibratingTextCache implements TextCache {
   }
 
   @Override
-  public void attend(int layer, Scratch s, int first, int rows) {
+  public void attend(int layer, Scratch s, int row, int first, int rows) {
     // The first tokens, unlike all others, are never packed.
     int skipped = Math.clamp(options.firstTokens() - (long) first, 0, rows);
     if (skipped < rows) {
@@ -48,7 +48,7 @@ final class CalibratingTextCache implements TextCache {
     if (options.preRope()) {
       weights.rotate(s.keys, weights.config().kvHeads(), s, rows, pool);
     }
-    floats.attend(layer, s, first, rows);
+    floats.attend(layer, s, row, first, rows);
   }
 
   @Override

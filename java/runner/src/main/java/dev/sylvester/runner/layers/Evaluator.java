@@ -23,6 +23,9 @@ public final class Evaluator implements AutoCloseable {
   /** Rows of logits at a time when all are wanted: a vocabulary is wide. */
   private static final int HEAD_ROWS = 32;
 
+  /** Most tokens that are read on trial: candidates of a draft, with the token before them. */
+  static final int MAX_TRIAL_ROWS = 256;
+
   /** Takes logits of consecutive positions: the first position, the number of rows, the rows. */
   @FunctionalInterface
   public interface RowsConsumer {
@@ -43,11 +46,16 @@ public final class Evaluator implements AutoCloseable {
   private final int chunk;
   private final TextCache cache;
   private final Pass headOfLast = this::headOfLast;
+  private final Pass nothing = (first, rows, end) -> {};
+  private final Branches chain = new Branches(1);
   private final Arena arena = Arena.ofShared();
   private final MemorySegment tokens;
   private final Logits last;
   private Logits block;
   private Scratch scratch;
+  private TokenTree tree;
+  private int[] treeTokens;
+  private ReadAhead ahead;
   private int position;
 
   private int sinkRows;
@@ -119,9 +127,19 @@ public final class Evaluator implements AutoCloseable {
   }
 
   private Logits logits(int rows) {
-    MemorySegment values =
-        arena.allocate((long) rows * config.vocabSize() * Float.BYTES, Long.BYTES * 8);
+    MemorySegment values = arena.allocate(logitsBytes(rows), Long.BYTES * 8);
     return new Logits(values, weights.head().outputs(values));
+  }
+
+  private long logitsBytes(int rows) {
+    return (long) rows * config.vocabSize() * Float.BYTES;
+  }
+
+  private void prepareBlock(int rows) {
+    if (block == null || block.values().byteSize() < logitsBytes(rows)) {
+      int before = block == null ? 0 : (int) (block.values().byteSize() / logitsBytes(1));
+      block = logits(Math.max(rows, 2 * before));
+    }
   }
 
   /** Number of tokens so far. */
@@ -164,6 +182,7 @@ public final class Evaluator implements AutoCloseable {
     if (length < 0 || length > position) {
       throw new IllegalArgumentException("length is %d, must be 0..%d".formatted(length, position));
     }
+    dropAhead();
     position = length;
     if (length < sinkRows) {
       sinkRows = 0;
@@ -189,9 +208,7 @@ public final class Evaluator implements AutoCloseable {
   /** Appends tokens and hands out the logits of every one. */
   public void append(int[] ids, RowsConsumer consumer) {
     put(ids, 0, ids.length);
-    if (block == null) {
-      block = logits(HEAD_ROWS);
-    }
+    prepareBlock(HEAD_ROWS);
     int before = position;
     read(
         before + ids.length,
@@ -202,6 +219,181 @@ public final class Evaluator implements AutoCloseable {
             consumer.accept(first + row, count, block.values());
           }
         });
+  }
+
+  /**
+   * Appends the first {@code count} tokens of an array.
+   *
+   * @return logits of every one, row after row; overwritten by the next call
+   */
+  public MemorySegment append(int[] ids, int count) {
+    if (count == 1) {
+      append(ids[0]);
+      return last.values();
+    }
+    put(ids, 0, count);
+    prepareBlock(count);
+    if (ahead != null && ahead.count() > 0 && cache.length() == position) {
+      readOn(ids, count);
+      return block.values();
+    }
+    int before = position;
+    read(
+        before + count,
+        (first, rows, end) -> {
+          int skipped = Math.max(0, before - first);
+          MemorySegment[] outputs =
+              first + skipped == before
+                  ? block.outputs()
+                  : outputs(block, first + skipped - before);
+          transformer.head(scratch, hiddenRow(skipped), rows - skipped, outputs);
+        });
+    return block.values();
+  }
+
+  private MemorySegment[] outputs(Logits of, int row) {
+    return weights.head().outputs(of.values().asSlice(logitsBytes(row)));
+  }
+
+  /** Most tokens that {@link #append(int[], int)} should take if they may have to go again. */
+  public int trialRows() {
+    // The first pass that a cache sees must be of tokens that stay.
+    return position == 0 && cache.choosesSinks() ? 1 : Math.min(MAX_TRIAL_ROWS, cache.reach());
+  }
+
+  /**
+   * Reads a tree of tokens behind the text, which stays as it is.
+   *
+   * @param parents of all nodes but the first, each before its children
+   * @return logits of every node, row after row; overwritten by the next call
+   * @throws IllegalArgumentException when a path of the tree does not fit the context
+   * @throws UnsupportedOperationException when the cache only calibrates or measures
+   */
+  public MemorySegment readTree(int[] ids, int[] parents, int count) {
+    require(1);
+    if (cache.length() < position) {
+      read(position, nothing);
+    }
+    dropAhead();
+    if (tree == null) {
+      int cols = 2 * config.kvHeads() * config.headDim();
+      tree = new TokenTree(config.layers(), MAX_TRIAL_ROWS, cols, arena);
+      treeTokens = new int[MAX_TRIAL_ROWS];
+    }
+    tree.set(parents, count, position);
+    require(tree.height());
+    System.arraycopy(ids, 0, treeTokens, 0, count);
+    prepare(count);
+    prepareBlock(count);
+    for (int row = 0; row < count; row++) {
+      scratch.ids.setAtIndex(ValueLayout.JAVA_INT, row, ids[tree.nodeOfRow(row)]);
+    }
+    try {
+      transformer.embed(scratch, count);
+      transformer.place(scratch, tree, position);
+      transformer.layers(cache, scratch, tree.branches(), tree, 0, config.layers(), count);
+    } finally {
+      cache.truncate(position);
+    }
+    transformer.head(scratch, tree, block.outputs());
+    return block.values();
+  }
+
+  /**
+   * Appends a path of the tree that was read last; {@link #logits()} are not those of its end.
+   *
+   * @param path nodes, each the parent of the next, from node 0 on
+   */
+  public void keep(int[] path, int length) {
+    require(length);
+    for (int i = 0; i < length; i++) {
+      tokens.setAtIndex(ValueLayout.JAVA_INT, position + i, treeTokens[path[i]]);
+    }
+    for (int layer = 0; layer < config.layers(); layer++) {
+      tree.load(layer, path, length, scratch);
+      cache.append(layer, scratch.keys, scratch.values, scratch, position, length);
+    }
+    position += length;
+  }
+
+  /**
+   * Has the first layers alone read a token behind the text and those read so before; the text
+   * stays as it is. {@link #append(int[], int)} of the same tokens goes on from here, {@link
+   * #truncate} forgets them.
+   *
+   * @param layers at least 1, fewer than the model's, the same until then
+   * @return logits that these layers predict
+   */
+  public MemorySegment readAhead(int token, int layers) {
+    if (layers < 1 || layers >= config.layers()) {
+      throw new IllegalArgumentException(
+          "layers is %d, must be 1..%d".formatted(layers, config.layers() - 1));
+    }
+    if (ahead == null) {
+      ahead = new ReadAhead(config, MAX_TRIAL_ROWS, arena);
+    }
+    int first = position + ahead.count();
+    require(ahead.count() + 1);
+    if (ahead.count() == Math.min(ahead.most(), trialRows())) {
+      throw new IllegalArgumentException("%d tokens are read ahead".formatted(ahead.count()));
+    }
+    if (ahead.count() > 0 && ahead.layers() != layers) {
+      throw new IllegalArgumentException(
+          "layers is %d, was %d before".formatted(layers, ahead.layers()));
+    }
+    if (cache.length() < position) {
+      read(position, nothing);
+    }
+    prepare(1);
+    scratch.ids.setAtIndex(ValueLayout.JAVA_INT, 0, token);
+    transformer.embed(scratch, 1);
+    transformer.place(scratch, first, 1);
+    transformer.layers(cache, scratch, chain.chain(first, 1), null, 0, layers, 1);
+    ahead.add(token, layers, scratch);
+    transformer.head(scratch, scratch.hidden, 1, last.outputs());
+    return last.values();
+  }
+
+  /** Reads tokens of which the first layers may have read some. */
+  private void readOn(int[] ids, int count) {
+    int known = ahead.common(ids, count);
+    int split = ahead.layers();
+    int rows = count - known;
+    try {
+      if (known < ahead.count()) {
+        for (int layer = 0; layer < split; layer++) {
+          cache.cut(layer, position + known);
+        }
+      }
+      prepare(count);
+      if (rows > 0) {
+        MemorySegment.copy(ids, known, scratch.ids, ValueLayout.JAVA_INT, 0, rows);
+        transformer.embed(scratch, rows);
+        transformer.place(scratch, position + known, rows);
+        chain.chain(position + known, rows);
+        transformer.layers(cache, scratch, chain, null, 0, split, rows);
+      }
+      ahead.prepend(known, rows, scratch);
+      transformer.place(scratch, position, count);
+      chain.chain(position, count);
+      transformer.layers(cache, scratch, chain, null, split, config.layers(), count);
+    } catch (RuntimeException e) {
+      cache.truncate(position);
+      throw e;
+    } finally {
+      ahead.clear();
+    }
+    position += count;
+    transformer.head(scratch, scratch.hidden, count, block.outputs());
+  }
+
+  private void dropAhead() {
+    if (ahead != null && ahead.count() > 0) {
+      for (int layer = 0; layer < ahead.layers(); layer++) {
+        cache.cut(layer, position);
+      }
+      ahead.clear();
+    }
   }
 
   /**
@@ -257,13 +449,17 @@ public final class Evaluator implements AutoCloseable {
    */
   private void read(int end, Pass pass) {
     int sinkRowsBefore = sinkRows;
+    dropAhead();
     try {
       for (int first = cache.length(); first < end; first = cache.length()) {
         int rows = passRows(first, end);
         prepare(rows);
         MemorySegment.copy(
             tokens, (long) first * Integer.BYTES, scratch.ids, 0, (long) rows * Integer.BYTES);
-        transformer.forward(cache, scratch, first, rows);
+        transformer.embed(scratch, rows);
+        transformer.place(scratch, first, rows);
+        chain.chain(first, rows);
+        transformer.layers(cache, scratch, chain, null, 0, config.layers(), rows);
         pass.done(first, rows, end);
       }
       position = end;

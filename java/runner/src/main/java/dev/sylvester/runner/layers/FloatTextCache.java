@@ -75,16 +75,35 @@ final class FloatTextCache implements TextCache {
   }
 
   @Override
-  public void attend(int layer, Scratch s, int first, int rows) {
+  public void attend(int layer, Scratch s, int row, int first, int rows) {
+    MemorySegment keys = s.ofRow(s.keys, s.queryKeyValueStride, row);
+    MemorySegment values = s.ofRow(s.values, s.queryKeyValueStride, row);
+    append(layer, keys, values, s, first, rows);
+    layers[layer].attend(
+        s.ofRow(s.queries, s.queryKeyValueStride, row),
+        s.queryKeyValueStride,
+        first,
+        rows,
+        first + rows,
+        s.ofRow(s.attention, s.attentionStride, row),
+        s.attentionStride,
+        s.workspace,
+        pool);
+  }
+
+  @Override
+  public void append(
+      int layer, MemorySegment keys, MemorySegment values, Scratch s, int first, int rows) {
     long stride = s.queryKeyValueStride;
-    int end = first + rows;
-    FloatCache cache = layers[layer];
-    cache.append(s.keys, stride, s.values, stride, first, rows, pool);
-    cache.attend(
-        s.queries, stride, first, rows, end, s.attention, s.attentionStride, s.workspace, pool);
+    layers[layer].append(keys, stride, values, stride, first, rows, pool);
     if (layer == layers.length - 1) {
-      length = end;
+      length = first + rows;
     }
+  }
+
+  @Override
+  public void cut(int layer, int tokens) {
+    // Later tokens take the places, and nobody looks there before.
   }
 
   @Override

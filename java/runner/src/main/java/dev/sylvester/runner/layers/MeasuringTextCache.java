@@ -37,11 +37,11 @@ final class MeasuringTextCache implements TextCache {
   }
 
   @Override
-  public void attend(int layer, Scratch s, int first, int rows) {
-    packed.attend(layer, s, first, rows);
+  public void attend(int layer, Scratch s, int row, int first, int rows) {
+    packed.attend(layer, s, row, first, rows);
     float[] got =
         s.attention.asSlice(0, rows * s.attentionStride * 4L).toArray(ValueLayout.JAVA_FLOAT);
-    floats.attend(layer, s, first, rows);
+    floats.attend(layer, s, row, first, rows);
     double error = 0;
     double norm = 0;
     for (int i = 0; i < got.length; i++) {

@@ -17,6 +17,7 @@ final class PackedTextCache implements TextCache {
   private final ThreadPool pool;
   private KvSequence sequence;
   private int length;
+  private int longest; // tokens of the first layer
   private Arena sinkArena;
   private MemorySegment sinks;
 
@@ -32,6 +33,7 @@ final class PackedTextCache implements TextCache {
     this.cache = cache;
     this.sequence = sequence;
     this.length = length;
+    this.longest = length;
     this.pool = pool;
   }
 
@@ -51,42 +53,62 @@ final class PackedTextCache implements TextCache {
   }
 
   @Override
-  public void attend(int layer, Scratch s, int first, int rows) {
+  public void attend(int layer, Scratch s, int row, int first, int rows) {
     MemorySegment chosen = first == 0 && choosesSinks() ? findSinks(s, rows) : null;
     int most = info.window() > 0 ? PackedTextCaches.MAX_ROWS : rows;
-    if (rows <= most) {
-      attend(layer, s, s.queries, s.keys, s.values, chosen, s.attention, rows);
-    } else {
-      for (int row = 0; row < rows; row += most) {
-        long offset = row * s.queryKeyValueStride * Float.BYTES;
-        attend(
-            layer,
-            s,
-            s.queries.asSlice(offset),
-            s.keys.asSlice(offset),
-            s.values.asSlice(offset),
-            chosen == null ? null : chosen.asSlice(row),
-            s.attention.asSlice(row * s.attentionStride * Float.BYTES),
-            Math.min(most, rows - row));
-      }
+    for (int done = 0; done < rows; done += most) {
+      int count = Math.min(most, rows - done);
+      MemorySegment sinksOfRows = chosen == null || done == 0 ? chosen : chosen.asSlice(done);
+      MemorySegment keys = s.ofRow(s.keys, s.queryKeyValueStride, row + done);
+      MemorySegment values = s.ofRow(s.values, s.queryKeyValueStride, row + done);
+      append(layer, keys, values, sinksOfRows, s, first + done, count);
+      sequence.attend(
+          layer,
+          s.ofRow(s.queries, s.queryKeyValueStride, row + done),
+          s.queryKeyValueStride,
+          count,
+          s.ofRow(s.attention, s.attentionStride, row + done),
+          s.attentionStride,
+          s.workspace,
+          pool);
+    }
+  }
+
+  @Override
+  public void append(
+      int layer, MemorySegment keys, MemorySegment values, Scratch s, int first, int rows) {
+    append(layer, keys, values, null, s, first, rows);
+  }
+
+  private void append(
+      int layer,
+      MemorySegment keys,
+      MemorySegment values,
+      MemorySegment chosen,
+      Scratch s,
+      int first,
+      int rows) {
+    long stride = s.queryKeyValueStride;
+    sequence.append(layer, keys, stride, values, stride, rows, chosen, s.workspace, pool);
+    if (layer == 0) {
+      longest = first + rows;
     }
     if (layer == info.layers() - 1) {
       length = first + rows;
     }
   }
 
-  private void attend(
-      int layer,
-      Scratch s,
-      MemorySegment queries,
-      MemorySegment keys,
-      MemorySegment values,
-      MemorySegment chosen,
-      MemorySegment attention,
-      int rows) {
-    long stride = s.queryKeyValueStride;
-    sequence.append(layer, keys, stride, values, stride, rows, chosen, s.workspace, pool);
-    sequence.attend(layer, queries, stride, rows, attention, s.attentionStride, s.workspace, pool);
+  @Override
+  public int reach() {
+    return info.window() > 0 ? PackedTextCaches.MAX_ROWS : Integer.MAX_VALUE;
+  }
+
+  @Override
+  public void cut(int layer, int tokens) {
+    sequence.truncate(layer, tokens);
+    if (layer == 0) {
+      longest = tokens;
+    }
   }
 
   private MemorySegment findSinks(Scratch s, int rows) {
@@ -104,19 +126,33 @@ final class PackedTextCache implements TextCache {
 
   @Override
   public void truncate(int tokens) {
-    // A pass that failed has left some layers with more tokens than others.
-    boolean uneven = sequence.length(0) != length;
+    // A pass that failed, or that drafted, has left the first layers with more tokens than others.
+    boolean uneven = longest != length;
     if (!uneven && tokens >= length) {
       return;
     }
-    if (uneven || tokens == 0 || tokens < sequence.truncatable()) {
-      sequence.close();
-      sequence = cache.newSequence();
-      length = 0;
-    } else {
-      sequence.truncate(tokens);
-      length = tokens;
+    if (uneven && info.window() > 0 && longest - length > PackedTextCaches.MAX_ROWS) {
+      restart();
+      return;
     }
+    for (int layer = 0; uneven && layer < info.layers(); layer++) {
+      sequence.truncate(layer, Math.min(length, sequence.length(layer)));
+    }
+    longest = length;
+    if (tokens == 0 || tokens < sequence.truncatable()) {
+      restart();
+    } else {
+      sequence.truncate(Math.min(tokens, length));
+      length = Math.min(tokens, length);
+      longest = length;
+    }
+  }
+
+  private void restart() {
+    sequence.close();
+    sequence = cache.newSequence();
+    length = 0;
+    longest = 0;
   }
 
   @Override

@@ -72,6 +72,11 @@ final class Scratch implements AutoCloseable {
             .toArray(LayerOutputs[]::new);
   }
 
+  /** Rows from {@code row} on; row 0 makes no object. */
+  MemorySegment ofRow(MemorySegment rows, long stride, int row) {
+    return row == 0 ? rows : rows.asSlice(row * stride * Float.BYTES);
+  }
+
   private MemorySegment floats(long cols) {
     return arena.allocate(Math.multiplyExact(rows * cols, (long) Float.BYTES), ALIGNMENT);
   }

@@ -26,11 +26,30 @@ interface TextCache extends AutoCloseable {
   }
 
   /**
-   * Appends rows of {@code s.keys} and {@code s.values} at positions {@code first} and on, and lets
-   * {@code s.queries} attend to all tokens into {@code s.attention}. {@code s.hidden} is what
-   * entered the layer.
+   * Appends rows of {@code s.keys} and {@code s.values}, from row {@code row} on, at positions
+   * {@code first} and on, and lets the same rows of {@code s.queries} attend to all tokens into
+   * {@code s.attention}. {@code s.hidden} is what entered the layer.
    */
-  void attend(int layer, Scratch s, int first, int rows);
+  void attend(int layer, Scratch s, int row, int first, int rows);
+
+  /** Appends rows of keys and values, which lie as in {@code s}, at positions from first on. */
+  default void append(
+      int layer, MemorySegment keys, MemorySegment values, Scratch s, int first, int rows) {
+    throw new UnsupportedOperationException("this cache takes no tokens without queries");
+  }
+
+  /**
+   * Forgets what a layer has of tokens {@code tokens} and on. They were read after the last pass
+   * through all layers.
+   */
+  default void cut(int layer, int tokens) {
+    throw new UnsupportedOperationException("this cache does not go back in one layer");
+  }
+
+  /** Tokens that can be forgotten without more of them being lost. */
+  default int reach() {
+    return Integer.MAX_VALUE;
+  }
 
   /**
    * Forgets all but the first {@code tokens}, and more where those cannot be had again: {@link

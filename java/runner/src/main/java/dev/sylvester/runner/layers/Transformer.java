@@ -20,11 +20,8 @@ final class Transformer {
     this.eps = (float) config.rmsNormEps();
   }
 
-  /**
-   * Runs tokens {@code first .. first + rows - 1} through all layers and appends them to the cache.
-   * Reads {@code s.ids}; leaves the hidden states in {@code s.hidden}.
-   */
-  void forward(TextCache cache, Scratch s, int first, int rows) {
+  /** Hidden states that enter the first layer, of {@code s.ids}. */
+  void embed(Scratch s, int rows) {
     long width = config.hiddenSize();
     Nn.embed(
         weights.embeddingType(),
@@ -35,17 +32,44 @@ final class Transformer {
         rows,
         s.hidden,
         width);
+  }
+
+  /** Gives rows the positions from {@code first} on. */
+  void place(Scratch s, int first, int rows) {
     for (int i = 0; i < rows; i++) {
       s.positions.setAtIndex(ValueLayout.JAVA_INT, i, first + i);
     }
+    rotaryTable(s, rows);
+  }
+
+  /** Gives the rows of a tree behind a text of so many tokens their positions. */
+  void place(Scratch s, TokenTree tree, int position) {
+    for (int row = 0; row < tree.count(); row++) {
+      s.positions.setAtIndex(ValueLayout.JAVA_INT, row, position + tree.depthOfRow(row));
+    }
+    rotaryTable(s, tree.count());
+  }
+
+  private void rotaryTable(Scratch s, int rows) {
     weights.rope().table(s.positions, rows, s.ropeTable);
-    for (int i = 0; i < s.layers.length; i++) {
-      attention(i, cache, s, first, rows);
+  }
+
+  /**
+   * Takes the hidden states through layers {@code from <= i < to} and appends the rows to the
+   * cache.
+   *
+   * @param tree gets to keep keys and values, or null
+   */
+  void layers(
+      TextCache cache, Scratch s, Branches branches, TokenTree tree, int from, int to, int rows) {
+    for (int i = from; i < to; i++) {
+      attention(i, cache, s, branches, tree, rows);
       feedForward(weights.layers().get(i), s.layers[i], s, rows);
     }
   }
 
-  private void attention(int index, TextCache cache, Scratch s, int first, int rows) {
+  private void attention(
+      int index, TextCache cache, Scratch s, Branches branches, TokenTree tree, int rows) {
     Weights.Layer layer = weights.layers().get(index);
     Scratch.LayerOutputs outputs = s.layers[index];
     long width = config.hiddenSize();
@@ -62,7 +86,15 @@ final class Transformer {
     if (!cache.preRope()) {
       weights.rotate(s.keys, config.kvHeads(), s, rows, pool);
     }
-    cache.attend(index, s, first, rows);
+    if (tree != null) {
+      tree.store(index, s);
+    }
+    for (int i = 0; i < branches.count; i++) {
+      if (i > 0) {
+        cache.cut(index, branches.first[i]);
+      }
+      cache.attend(index, s, branches.row[i], branches.first[i], branches.rows[i]);
+    }
     layer
         .output()
         .multiply(
@@ -111,10 +143,26 @@ final class Transformer {
             pool);
   }
 
-  /** Logits of hidden states; logits: rows of the vocabulary's size. */
+  /** Logits of hidden states; logits: rows of the vocabulary's size. Fills {@code s.normed}. */
   void head(Scratch s, MemorySegment hidden, int rows, MemorySegment[] logits) {
     long width = config.hiddenSize();
     Nn.rmsNorm(hidden, width, weights.norm(), eps, rows, width, s.normed, width, pool);
+    project(s, rows, logits);
+  }
+
+  /** The same for a tree: rows of logits are its nodes in their own order. */
+  void head(Scratch s, TokenTree tree, MemorySegment[] logits) {
+    long width = config.hiddenSize();
+    for (int row = 0; row < tree.count(); row++) {
+      MemorySegment from = s.ofRow(s.hidden, width, row);
+      MemorySegment to = s.ofRow(s.normed, width, tree.nodeOfRow(row));
+      Nn.rmsNorm(from, width, weights.norm(), eps, 1, width, to, width, null);
+    }
+    project(s, tree.count(), logits);
+  }
+
+  private void project(Scratch s, int rows, MemorySegment[] logits) {
+    long width = config.hiddenSize();
     weights
         .head()
         .multiply(s.normed, width, rows, false, logits, config.vocabSize(), s.workspace, pool);

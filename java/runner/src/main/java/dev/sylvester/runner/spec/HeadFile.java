@@ -51,8 +51,7 @@ public final class HeadFile {
     int blocks = 0;
     while (!has(weight(blocks))) {
       if (!has(blockWeight(blocks)) || blocks == MOST_BLOCKS) {
-        throw error(
-            "has neither %s nor %s".formatted(blockWeight(blocks), weight(blocks)));
+        throw error("has neither %s nor %s".formatted(blockWeight(blocks), weight(blocks)));
       }
       blocks++;
     }
@@ -174,8 +173,7 @@ public final class HeadFile {
    * @param rejectWeight of its training, for readers
    * @throws IOException when it cannot be written
    */
-  public static void write(Path path, AcceptanceHead head, double rejectWeight)
-      throws IOException {
+  public static void write(Path path, AcceptanceHead head, double rejectWeight) throws IOException {
     AcceptanceHead.Shape shape = head.shape();
     long width = shape.width();
     Map<String, SafetensorsFile.Floats> tensors = new LinkedHashMap<>();
@@ -205,8 +203,7 @@ public final class HeadFile {
       long at,
       long... shape) {
     long bytes = Arrays.stream(shape).reduce(Float.BYTES, (a, b) -> a * b);
-    tensors.put(
-        name, new SafetensorsFile.Floats(shape, head.parameters().asSlice(at, bytes)));
+    tensors.put(name, new SafetensorsFile.Floats(shape, head.parameters().asSlice(at, bytes)));
     return at + bytes;
   }
 

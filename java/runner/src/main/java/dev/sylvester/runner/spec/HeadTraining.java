@@ -60,12 +60,7 @@ public final class HeadTraining implements AutoCloseable {
    * @param learningRate the highest one
    */
   public record TrainingOptions(
-      int blocks,
-      boolean tied,
-      float rejectWeight,
-      int epochs,
-      int batchRows,
-      float learningRate) {
+      int blocks, boolean tied, float rejectWeight, int epochs, int batchRows, float learningRate) {
     /** Checks the values. */
     public TrainingOptions {
       require(blocks >= 0 && blocks <= 64, "blocks", blocks, "0..64");
@@ -249,8 +244,7 @@ public final class HeadTraining implements AutoCloseable {
     try (Arena scratch = Arena.ofConfined();
         Workspace workspace = new Workspace()) {
       MemorySegment predictions = scratch.allocate(JAVA_FLOAT, samples.rows());
-      head.accept(
-          samples.hidden(), samples.width(), samples.rows(), predictions, workspace, pool);
+      head.accept(samples.hidden(), samples.width(), samples.rows(), predictions, workspace, pool);
       float[] labels = new float[Math.toIntExact(samples.rows())];
       for (int i = 0; i < labels.length; i++) {
         labels[i] = samples.label(i);

@@ -3,6 +3,8 @@ package dev.sylvester.runner.text;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.BitSet;
+import java.util.HashMap;
+import java.util.Map;
 import java.util.OptionalInt;
 import java.util.concurrent.atomic.AtomicReferenceArray;
 
@@ -68,6 +70,28 @@ final class TokenTable {
       }
     }
     return OptionalInt.empty();
+  }
+
+  /**
+   * Ids of these tokens in another vocabulary; -1 where it lacks one. An id that is not in use is
+   * the same there if nothing uses it there either.
+   */
+  int[] idsIn(TokenTable other) {
+    Map<String, Integer> byToken = new HashMap<>();
+    for (int id = other.tokens.length - 1; id >= 0; id--) {
+      if (other.tokens[id] != null && spelling == other.spelling) {
+        byToken.put(other.tokens[id], id);
+      }
+    }
+    int[] ids = new int[tokens.length];
+    for (int id = 0; id < ids.length; id++) {
+      if (tokens[id] == null) {
+        ids[id] = id >= other.tokens.length || other.tokens[id] == null ? id : -1;
+      } else {
+        ids[id] = byToken.getOrDefault(tokens[id], -1);
+      }
+    }
+    return ids;
   }
 
   /**

@@ -133,6 +133,11 @@ public final class Tokenizer implements AutoCloseable {
     return table.size();
   }
 
+  /** Ids of this tokenizer's tokens in another one, by what they spell; -1 where it lacks one. */
+  public int[] idsIn(Tokenizer other) {
+    return table.idsIn(other.table);
+  }
+
   /** The token that begins a text. */
   public OptionalInt bos() {
     return bos;

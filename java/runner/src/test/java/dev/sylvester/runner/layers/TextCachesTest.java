@@ -82,25 +82,33 @@ class TextCachesTest {
 
   @Test
   void aPassThatFailedIsForgotten() {
-    try (PackedTextCaches caches = new PackedTextCaches(weights, CONTEXT, pool, plan(), 1);
+    try (PackedTextCaches caches = new PackedTextCaches(weights, CONTEXT, pool, plan(), 2);
         TextCache cache = caches.newCache();
+        TextCache fresh = caches.newCache();
         Scratch scratch = new Scratch(weights, 32)) {
-      int layers = weights.config().layers();
-      for (int layer = 0; layer < layers; layer++) {
-        cache.attend(layer, scratch, 0, 20);
-      }
+      pass(cache, scratch, 0, 20);
+      pass(fresh, scratch, 0, 20);
+      cache.attend(0, scratch, 0, 20, 5);
       assertThat(cache.length()).isEqualTo(20);
-      cache.attend(0, scratch, 20, 5);
-      assertThat(cache.length()).isEqualTo(20);
-      // What is left cannot be told apart any more.
       cache.truncate(20);
-      assertThat(cache.length()).isZero();
-      for (int layer = 0; layer < layers; layer++) {
-        cache.attend(layer, scratch, 0, 30);
-      }
-      assertThat(cache.length()).isEqualTo(30);
+      assertThat(cache.length()).isEqualTo(20);
+      assertThat(bytes(cache)).isEqualTo(bytes(fresh));
+      pass(cache, scratch, 20, 30);
+      assertThat(cache.length()).isEqualTo(50);
       cache.truncate(10);
       assertThat(cache.length()).isEqualTo(10);
+    }
+  }
+
+  private void pass(TextCache cache, Scratch scratch, int first, int rows) {
+    for (int layer = 0; layer < weights.config().layers(); layer++) {
+      cache.attend(layer, scratch, 0, first, rows);
+    }
+  }
+
+  private static byte[] bytes(TextCache cache) {
+    try (Arena scratch = Arena.ofConfined()) {
+      return cache.save(scratch).toArray(ValueLayout.JAVA_BYTE);
     }
   }
 }

@@ -65,8 +65,7 @@ class HeadDatasetTest {
       Sampler sampler = Sampler.of(temperature, SEED + INDEX);
       int[] answer =
           targetText
-              .generate(
-                  GenerationRequest.of(target, prompt, MAX_TOKENS).withSampler(sampler))
+              .generate(GenerationRequest.of(target, prompt, MAX_TOKENS).withSampler(sampler))
               .tokens();
       dev.sylvester.kernels.Sampler drawn =
           dev.sylvester.kernels.Sampler.of(
@@ -78,8 +77,7 @@ class HeadDatasetTest {
       draftOnItsOwn.append(prompt);
       int row = 0;
       for (int i = 0; i <= answer.length; i++) {
-        int candidate =
-            drawn.sample(draftText.logits(), vocabulary, prompt.length + i, workspace);
+        int candidate = drawn.sample(draftText.logits(), vocabulary, prompt.length + i, workspace);
         double want = acceptance(targetText.logits(), draftText.logits(), candidate, temperature);
         draftOnItsOwn.append(candidate);
         if (!target.endTokens().contains(candidate)) {
@@ -115,8 +113,7 @@ class HeadDatasetTest {
   private static int argmax(MemorySegment logits) {
     int best = 0;
     for (int i = 1; i < logits.byteSize() / 4; i++) {
-      best =
-          logits.getAtIndex(JAVA_FLOAT, i) > logits.getAtIndex(JAVA_FLOAT, best) ? i : best;
+      best = logits.getAtIndex(JAVA_FLOAT, i) > logits.getAtIndex(JAVA_FLOAT, best) ? i : best;
     }
     return best;
   }
@@ -158,8 +155,7 @@ class HeadDatasetTest {
     }
     DataOptions options = new DataOptions(0, 0.15, MAX_TOKENS, SEED);
     List<int[]> prompts = Collections.nCopies(10, new int[target.context() - 1]);
-    assertThatThrownBy(
-            () -> HeadTraining.collect(target, draft, prompts, options, Progress.NONE))
+    assertThatThrownBy(() -> HeadTraining.collect(target, draft, prompts, options, Progress.NONE))
         .hasMessage("the prompts leave no room for answers");
   }
 }

@@ -146,8 +146,7 @@ class HeadFileTest {
   @CsvSource({"0, false", "1, false", "3, false", "3, true"})
   void whatIsWrittenIsRead(int blocks, boolean tied) throws IOException {
     Shape shape = new Shape(5, blocks, tied);
-    MemorySegment parameters =
-        arena.allocateFrom(JAVA_FLOAT, values(3, (int) shape.parameters()));
+    MemorySegment parameters = arena.allocateFrom(JAVA_FLOAT, values(3, (int) shape.parameters()));
     AcceptanceHead head = AcceptanceHead.of(shape, parameters, 1.7917595f, 0.8f, arena);
     HeadFile.write(file, head, 6);
     HeadFile.write(file, head, 6); // in place of the first
