@@ -8,17 +8,69 @@
 extern "C" {
 #endif
 
+/* What one read of a row of logits tells. z: the logits, p = softmax(z / T) with T = 1 unless said otherwise. */
 typedef struct syl_logits_stats {
-  int32_t argmax;     /* smallest index of the largest logit; NaN never wins; -1 when every logit is NaN */
-  float max;          /* that logit; -inf when every logit is NaN */
-  double log_sum_exp; /* log sum_i exp(logit_i), relative error of the sum <= 1e-6; NaN when a logit is NaN */
+  int32_t argmax;     /* smallest index of the largest z; NaN never wins; -1 when every z is NaN */
+  int32_t token;      /* the drawn token; the argmax where nothing is drawn */
+  float max;          /* largest z; -inf when every z is NaN */
+  float second;       /* largest z of another index (equal to max in a tie); -inf when there is none */
+  double log_sum_exp; /* log sum_i exp(z_i / T) */
+  double tail;        /* sum of exp((z_i - max) / T) without the argmax: p(argmax) = 1 / (1 + tail), and
+                         1 - p(argmax) = tail / (1 + tail) keeps all its digits */
+  double entropy;     /* -sum_i p_i log p_i, in nats */
+  double margin;      /* p(argmax) (1 - exp((second - max) / T)): between the two most probable tokens */
+  double probability; /* p(token) */
 } syl_logits_stats;
 
-/* One read of each row. logits: rows x cols floats, row stride; stats: rows. Rows are cut into chunks of 4096 columns,
- * which are merged in ascending order: same bits for any thread count and batch.
+/* One read of each row. logits: rows x cols floats, row stride; stats: rows.
+ *
+ * Accuracy: argmax, max and second are exact. Sums have a relative error <= 1e-6, and so have tail, 1 - p(argmax),
+ * margin and p of a token; entropy too, since it is computed as a sum of positive numbers. Terms below
+ * exp(max / T - 87) count as 0.
+ * -inf has probability 0. Where a z is NaN, or max is infinite, tail, entropy, margin and probability are NaN;
+ * log_sum_exp is NaN for a NaN, else the infinity.
+ *
+ * Rows are cut into chunks of 4096 columns, which are merged in ascending order: same bits for any thread count, batch
+ * and split, on every tier with fused multiply-add and on CUDA.
  * Errors: NULL_ARGUMENT, BAD_VALUE (rows, cols), BAD_SHAPE (stride), OVERLAP. */
 SYL_API syl_status syl_logits_stats_f32(const float* logits, int64_t stride, int64_t rows, int64_t cols,
                                         syl_logits_stats* stats, syl_pool* pool);
+
+/* What is made of logits as they are read. Every operation rounds to float once:
+ *   z = u + (guidance + 1) (logit - u)   with unconditional logits u (classifier-free guidance, Ho & Salimans 2022)
+ *   z / T means z * (1 / T) */
+typedef struct syl_logits_options {
+  uint32_t struct_size;   /* sizeof(syl_logits_options) */
+  syl_dtype type;         /* of the logits: F32, F16 or BF16 */
+  float guidance;         /* finite; only with unconditional logits */
+  float temperature;      /* > 0, of the statistics */
+  float draw_temperature; /* >= 0, of the draw; 0: nothing is drawn */
+  uint32_t step;          /* < 2^31, of the draw's random numbers */
+  uint64_t seed;          /* likewise */
+  const int32_t* banned;  /* banned_count ascending ids: never argmax, second or token, but counted in the sums */
+  int64_t banned_count;
+  const int32_t* ignored; /* ignored_count ascending ids: not in the sums, their p is 0; in both lists: no such token */
+  int64_t ignored_count;
+} syl_logits_options;
+
+/* Statistics of the rows list[0] .. list[count - 1], in any order, out of rows x cols logits with row stride; list
+ * NULL: of all, count must be rows. unconditional: logits of the same shape, or NULL. streams: count numbers that name
+ * the draws' random numbers, NULL: the rows' numbers. stats: count.
+ *
+ * What is wrong with a row (BAD_DATA: a NaN among its logits; the largest not finite, for instance because all are
+ * banned) is found while it is read: then, unlike anywhere else, stats have been written, and the first such row is
+ * named.
+ *
+ * Draw: token i with probability softmax(z / draw_temperature)_i, by Gumbel-max over chunks of 4096 columns. The noise
+ * of a chunk, G = -log(-log u), is added to the logarithm of its sum of exp(z / draw_temperature), the largest wins;
+ * within it the first token wins at which the running sum exceeds v times the whole. One Philox4x32-10 block a chunk
+ * gives u (64 bits, words 1 and 0) and v (53 bits of words 3 and 2): key = seed, counter = (chunk, 2^31 + step, stream
+ * low, stream high). Ignored tokens take part by themselves, with counter[0] = 2^31 + id. A token of probability 1e-12
+ * is drawn that often: neither end of the noise is cut at what a float's 24 bits allow.
+ * Errors: NULL_ARGUMENT, BAD_VALUE, BAD_SHAPE, OVERLAP, BAD_DATA. */
+SYL_API syl_status syl_logits_stats_of(const syl_logits_options* options, const void* logits, const void* unconditional,
+                                       int64_t stride, int64_t rows, int64_t cols, const int32_t* list,
+                                       const uint64_t* streams, int64_t count, syl_logits_stats* stats, syl_pool* pool);
 
 /* NaN counts as -inf. Steps, in this order:
  *   1. logit bias         logit[id] += bias

@@ -100,6 +100,9 @@ class AllocationTest {
   void logits() {
     LogitsStats stats = LogitsStats.allocate(1, arena);
     assertNoAllocation(() -> stats.compute(x, 16, 1, 16, pool));
+    LogitsOptions options = LogitsOptions.allocate(arena).drawTemperature(1);
+    assertNoAllocation(
+        () -> stats.compute(options.step(1), x, null, 16, 1, 16, null, null, 1, pool));
     Sampler sampler =
         Sampler.of(SamplerOptions.GREEDY.withTemperature(1).withTopK(4).withTopP(0.9f), arena);
     MemorySegment bias = floats(arena, 0.5f);

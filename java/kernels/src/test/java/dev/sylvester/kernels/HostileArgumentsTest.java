@@ -350,6 +350,47 @@ class HostileArgumentsTest extends HostileCalls {
 
   @Property(
       tries = TRIES,
+      seed = "14",
+      edgeCases = EdgeCasesMode.NONE,
+      shrinking = ShrinkingMode.OFF)
+  void statsOfListedRows(@ForAll long seed) {
+    Chance chance = new Chance(seed);
+    long rows = chance.between(1, 4);
+    long cols = chance.between(1, 300);
+    long stride = cols + chance.between(0, 3);
+    long count = chance.between(0, 4);
+    MemorySegment logits = chance.floats(rows, cols, stride);
+    MemorySegment unconditional = chance.floats(rows, cols, stride);
+    MemorySegment list = chance.ids(count, (int) rows);
+    try (Arena arena = Arena.ofConfined()) {
+      LogitsStats stats = LogitsStats.allocate(4, arena);
+      LogitsOptions options =
+          LogitsOptions.allocate(arena)
+              .type(seed % 3 == 0 ? DType.BF16 : seed % 5 == 0 ? DType.Q8_0 : DType.F32)
+              .guidance(chance.number(1))
+              .temperature(chance.number(1))
+              .drawTemperature(chance.number(1))
+              .step((int) chance.size(3))
+              .banned((int) chance.size(chance.between(0, cols)))
+              .ignored((int) chance.size(chance.between(0, cols)), 1);
+      survive(
+          () ->
+              stats.compute(
+                  options,
+                  logits,
+                  unconditional,
+                  chance.size(stride),
+                  chance.size(rows),
+                  chance.size(cols),
+                  list,
+                  null,
+                  chance.size(count),
+                  pool(chance)));
+    }
+  }
+
+  @Property(
+      tries = TRIES,
       seed = "13",
       edgeCases = EdgeCasesMode.NONE,
       shrinking = ShrinkingMode.OFF)

@@ -11,6 +11,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.sylvester.jni.syl_attention;
 import dev.sylvester.jni.syl_hadamard;
 import dev.sylvester.jni.syl_hadamard_options;
+import dev.sylvester.jni.syl_logits_options;
 import dev.sylvester.jni.syl_logits_stats;
 import dev.sylvester.jni.syl_pool;
 import dev.sylvester.jni.syl_rope_scaling;
@@ -303,11 +304,44 @@ class JniFfmTest {
     MemorySegment logits = gaussian(500);
     same(
         "logits_stats",
-        arena.allocate(16),
+        arena.allocate(dev.sylvester.kernels.ffi.syl_logits_stats.sizeof()),
         y -> SylvesterFfi.syl_logits_stats_f32(logits, 500, 1, 500, y, pool),
         y ->
             sylvester.syl_logits_stats_f32(
                 floats(logits), 500, 1, 500, new syl_logits_stats(pointer(y)), jniPool));
+
+    MemorySegment how = arena.allocate(dev.sylvester.kernels.ffi.syl_logits_options.layout());
+    dev.sylvester.kernels.ffi.syl_logits_options.struct_size(how, (int) how.byteSize());
+    dev.sylvester.kernels.ffi.syl_logits_options.temperature(how, 0.9f);
+    dev.sylvester.kernels.ffi.syl_logits_options.draw_temperature(how, 1.5f);
+    MemorySegment ids = arena.allocateFrom(JAVA_INT, 7, 9);
+    dev.sylvester.kernels.ffi.syl_logits_options.banned(how, ids);
+    dev.sylvester.kernels.ffi.syl_logits_options.banned_count(how, 2);
+    MemorySegment list = arena.allocateFrom(JAVA_INT, 4, 2, 2);
+    MemorySegment streams = arena.allocateFrom(JAVA_LONG, -1, 5, 6);
+    try (syl_logits_options jniHow = new syl_logits_options()) {
+      jniHow.struct_size(jniHow.sizeof()).temperature(0.9f).draw_temperature(1.5f);
+      jniHow.banned(ints(ids)).banned_count(2);
+      same(
+          "logits_stats_of",
+          arena.allocate(dev.sylvester.kernels.ffi.syl_logits_stats.layout(), 3),
+          y ->
+              SylvesterFfi.syl_logits_stats_of(
+                  how, logits, NULL, 100, 5, 100, list, streams, 3, y, pool),
+          y ->
+              sylvester.syl_logits_stats_of(
+                  jniHow,
+                  pointer(logits),
+                  null,
+                  100,
+                  5,
+                  100,
+                  ints(list),
+                  longs(streams),
+                  3,
+                  new syl_logits_stats(pointer(y)),
+                  jniPool));
+    }
 
     MemorySegment options = arena.allocate(dev.sylvester.kernels.ffi.syl_sampler.layout());
     dev.sylvester.kernels.ffi.syl_sampler.struct_size(options, (int) options.byteSize());

@@ -4286,6 +4286,76 @@ public class SylvesterFfi extends Layouts {
         }
     }
 
+    private static class syl_logits_stats_of {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_logits_stats_of");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_logits_stats_of(const syl_logits_options *options, const void *logits, const void *unconditional, int64_t stride, int64_t rows, int64_t cols, const int32_t *list, const uint64_t *streams, int64_t count, syl_logits_stats *stats, syl_pool *pool)
+     * }
+     */
+    public static FunctionDescriptor syl_logits_stats_of$descriptor() {
+        return syl_logits_stats_of.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_logits_stats_of(const syl_logits_options *options, const void *logits, const void *unconditional, int64_t stride, int64_t rows, int64_t cols, const int32_t *list, const uint64_t *streams, int64_t count, syl_logits_stats *stats, syl_pool *pool)
+     * }
+     */
+    public static MethodHandle syl_logits_stats_of$handle() {
+        return syl_logits_stats_of.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_logits_stats_of(const syl_logits_options *options, const void *logits, const void *unconditional, int64_t stride, int64_t rows, int64_t cols, const int32_t *list, const uint64_t *streams, int64_t count, syl_logits_stats *stats, syl_pool *pool)
+     * }
+     */
+    public static MemorySegment syl_logits_stats_of$address() {
+        return syl_logits_stats_of.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_logits_stats_of(const syl_logits_options *options, const void *logits, const void *unconditional, int64_t stride, int64_t rows, int64_t cols, const int32_t *list, const uint64_t *streams, int64_t count, syl_logits_stats *stats, syl_pool *pool)
+     * }
+     */
+    public static int syl_logits_stats_of(MemorySegment options, MemorySegment logits, MemorySegment unconditional, long stride, long rows, long cols, MemorySegment list, MemorySegment streams, long count, MemorySegment stats, MemorySegment pool) {
+        var mh$ = syl_logits_stats_of.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_logits_stats_of", options, logits, unconditional, stride, rows, cols, list, streams, count, stats, pool);
+            }
+            return (int)mh$.invokeExact(options, logits, unconditional, stride, rows, cols, list, streams, count, stats, pool);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
     private static class syl_logits_sample_workspace {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
             SylvesterFfi.C_INT,

@@ -16,8 +16,14 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  * {@snippet lang=c :
  * struct syl_logits_stats {
  *     int32_t argmax;
+ *     int32_t token;
  *     float max;
+ *     float second;
  *     double log_sum_exp;
+ *     double tail;
+ *     double entropy;
+ *     double margin;
+ *     double probability;
  * }
  * }
  */
@@ -30,8 +36,14 @@ public class syl_logits_stats {
 
     private static final GroupLayout $LAYOUT = MemoryLayout.structLayout(
         SylvesterFfi.C_INT.withName("argmax"),
+        SylvesterFfi.C_INT.withName("token"),
         SylvesterFfi.C_FLOAT.withName("max"),
-        SylvesterFfi.C_DOUBLE.withName("log_sum_exp")
+        SylvesterFfi.C_FLOAT.withName("second"),
+        SylvesterFfi.C_DOUBLE.withName("log_sum_exp"),
+        SylvesterFfi.C_DOUBLE.withName("tail"),
+        SylvesterFfi.C_DOUBLE.withName("entropy"),
+        SylvesterFfi.C_DOUBLE.withName("margin"),
+        SylvesterFfi.C_DOUBLE.withName("probability")
     ).withName("syl_logits_stats");
 
     /**
@@ -85,6 +97,50 @@ public class syl_logits_stats {
         struct.set(argmax$LAYOUT, argmax$OFFSET, fieldValue);
     }
 
+    private static final OfInt token$LAYOUT = (OfInt)$LAYOUT.select(groupElement("token"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int32_t token
+     * }
+     */
+    public static final OfInt token$layout() {
+        return token$LAYOUT;
+    }
+
+    private static final long token$OFFSET = $LAYOUT.byteOffset(groupElement("token"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int32_t token
+     * }
+     */
+    public static final long token$offset() {
+        return token$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int32_t token
+     * }
+     */
+    public static int token(MemorySegment struct) {
+        return struct.get(token$LAYOUT, token$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int32_t token
+     * }
+     */
+    public static void token(MemorySegment struct, int fieldValue) {
+        struct.set(token$LAYOUT, token$OFFSET, fieldValue);
+    }
+
     private static final OfFloat max$LAYOUT = (OfFloat)$LAYOUT.select(groupElement("max"));
 
     /**
@@ -129,6 +185,50 @@ public class syl_logits_stats {
         struct.set(max$LAYOUT, max$OFFSET, fieldValue);
     }
 
+    private static final OfFloat second$LAYOUT = (OfFloat)$LAYOUT.select(groupElement("second"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * float second
+     * }
+     */
+    public static final OfFloat second$layout() {
+        return second$LAYOUT;
+    }
+
+    private static final long second$OFFSET = $LAYOUT.byteOffset(groupElement("second"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * float second
+     * }
+     */
+    public static final long second$offset() {
+        return second$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * float second
+     * }
+     */
+    public static float second(MemorySegment struct) {
+        return struct.get(second$LAYOUT, second$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * float second
+     * }
+     */
+    public static void second(MemorySegment struct, float fieldValue) {
+        struct.set(second$LAYOUT, second$OFFSET, fieldValue);
+    }
+
     private static final OfDouble log_sum_exp$LAYOUT = (OfDouble)$LAYOUT.select(groupElement("log_sum_exp"));
 
     /**
@@ -171,6 +271,182 @@ public class syl_logits_stats {
      */
     public static void log_sum_exp(MemorySegment struct, double fieldValue) {
         struct.set(log_sum_exp$LAYOUT, log_sum_exp$OFFSET, fieldValue);
+    }
+
+    private static final OfDouble tail$LAYOUT = (OfDouble)$LAYOUT.select(groupElement("tail"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * double tail
+     * }
+     */
+    public static final OfDouble tail$layout() {
+        return tail$LAYOUT;
+    }
+
+    private static final long tail$OFFSET = $LAYOUT.byteOffset(groupElement("tail"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * double tail
+     * }
+     */
+    public static final long tail$offset() {
+        return tail$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * double tail
+     * }
+     */
+    public static double tail(MemorySegment struct) {
+        return struct.get(tail$LAYOUT, tail$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * double tail
+     * }
+     */
+    public static void tail(MemorySegment struct, double fieldValue) {
+        struct.set(tail$LAYOUT, tail$OFFSET, fieldValue);
+    }
+
+    private static final OfDouble entropy$LAYOUT = (OfDouble)$LAYOUT.select(groupElement("entropy"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * double entropy
+     * }
+     */
+    public static final OfDouble entropy$layout() {
+        return entropy$LAYOUT;
+    }
+
+    private static final long entropy$OFFSET = $LAYOUT.byteOffset(groupElement("entropy"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * double entropy
+     * }
+     */
+    public static final long entropy$offset() {
+        return entropy$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * double entropy
+     * }
+     */
+    public static double entropy(MemorySegment struct) {
+        return struct.get(entropy$LAYOUT, entropy$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * double entropy
+     * }
+     */
+    public static void entropy(MemorySegment struct, double fieldValue) {
+        struct.set(entropy$LAYOUT, entropy$OFFSET, fieldValue);
+    }
+
+    private static final OfDouble margin$LAYOUT = (OfDouble)$LAYOUT.select(groupElement("margin"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * double margin
+     * }
+     */
+    public static final OfDouble margin$layout() {
+        return margin$LAYOUT;
+    }
+
+    private static final long margin$OFFSET = $LAYOUT.byteOffset(groupElement("margin"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * double margin
+     * }
+     */
+    public static final long margin$offset() {
+        return margin$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * double margin
+     * }
+     */
+    public static double margin(MemorySegment struct) {
+        return struct.get(margin$LAYOUT, margin$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * double margin
+     * }
+     */
+    public static void margin(MemorySegment struct, double fieldValue) {
+        struct.set(margin$LAYOUT, margin$OFFSET, fieldValue);
+    }
+
+    private static final OfDouble probability$LAYOUT = (OfDouble)$LAYOUT.select(groupElement("probability"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * double probability
+     * }
+     */
+    public static final OfDouble probability$layout() {
+        return probability$LAYOUT;
+    }
+
+    private static final long probability$OFFSET = $LAYOUT.byteOffset(groupElement("probability"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * double probability
+     * }
+     */
+    public static final long probability$offset() {
+        return probability$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * double probability
+     * }
+     */
+    public static double probability(MemorySegment struct) {
+        return struct.get(probability$LAYOUT, probability$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * double probability
+     * }
+     */
+    public static void probability(MemorySegment struct, double fieldValue) {
+        struct.set(probability$LAYOUT, probability$OFFSET, fieldValue);
     }
 
     /**
