@@ -67,6 +67,10 @@ syl_status CheckDraftShape(const char* function, const syl_spec_batch& batch) {
             "draft->samplers[%lld] has penalties, which a reduced vocabulary cannot have", static_cast<LongLong>(s));
     }
   }
+  if (draft->kind == SYL_DRAFT_SPARSE) {
+    CHECK_PTR(draft->sparse_begin);
+    CHECK_OK(CheckBegins(function, "draft->sparse_begin", draft->sparse_begin, SpecRows(batch)));
+  }
   if (draft->kind == SYL_DRAFT_LOGITS || draft->kind == SYL_DRAFT_PROBABILITIES) {
     CHECK_RANGE(draft->cols, 1, batch.cols);
     CHECK(draft->target_ids != nullptr || draft->cols == batch.cols, SYL_BAD_SHAPE,
@@ -96,8 +100,6 @@ syl_status CheckDraft(const char* function, const syl_spec_batch& batch, int64_t
       CHECK_OK(CheckAscendingIds(function, "draft->target_ids", draft->target_ids, 0, draft->cols, batch.cols));
     }
   } else if (draft->kind == SYL_DRAFT_SPARSE) {
-    CHECK_PTR(draft->sparse_begin);
-    CHECK_OK(CheckBegins(function, "draft->sparse_begin", draft->sparse_begin, rows));
     for (int64_t row = 0; row < rows; ++row) {
       CHECK_OK(CheckAscendingIds(function, "draft->sparse_ids", draft->sparse_ids, draft->sparse_begin[row],
                                  draft->sparse_begin[row + 1], batch.cols));
@@ -192,6 +194,7 @@ syl_status CheckBatchShape(const char* function, const syl_spec_batch* batch) {
     CHECK_OK(CheckBegins(function, "history_begin", batch->history_begin, batch->sequences));
   }
   if (batch->bias_begin != nullptr) CHECK_OK(CheckBegins(function, "bias_begin", batch->bias_begin, batch->sequences));
+  CHECK_RANGE(batch->end_count, 0, INT32_MAX);
   return CheckDraftShape(function, *batch);
 }
 
@@ -219,7 +222,6 @@ syl_status CheckBatch(const char* function, const syl_spec_batch& batch) {
   if (batch.allowed != nullptr) {
     CHECK_OK(CheckStride(function, "allowed_stride", rows, (batch.cols + 31) / 32, batch.allowed_stride));
   }
-  CHECK_RANGE(batch.end_count, 0, INT32_MAX);
   CHECK_OK(CheckIds(function, "end_ids", batch.end_ids, 0, batch.end_count, batch.cols));
   for (int64_t i = 0; i < 2 * rows && batch.uniforms != nullptr; ++i) {
     CHECK(batch.uniforms[i] >= 0 && batch.uniforms[i] < 1, SYL_BAD_VALUE, "uniforms[%lld] is %g, must be in [0, 1)",

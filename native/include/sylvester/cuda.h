@@ -90,5 +90,6 @@ SYL_API syl_status syl_cuda_hadamard_run_transposed(const syl_cuda_hadamard* pla
 #endif
 
 #include <sylvester/cuda_kv.h>
+#include <sylvester/cuda_spec.h>
 
 #endif

@@ -40,7 +40,10 @@ namespace sylvester_test {
   X(kv_append_f32)                  \
   X(kv_attend_workspace)            \
   X(kv_attend_f32)                  \
-  X(kv_dequantize_f32)
+  X(kv_dequantize_f32)              \
+  X(spec_verify_workspace)          \
+  X(spec_verify_f32)                \
+  X(spec_verify_wait)
 
 struct CudaLibrary {
 #define SYLVESTER_FIELD(name) decltype(&syl_cuda_##name) name;
