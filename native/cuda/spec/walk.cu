@@ -345,7 +345,10 @@ __device__ void Publish(const SpecJob& job) {
   }
 }
 
-__global__ void __launch_bounds__(kSpecMostThreads, 1) SpecWalkKernel(SpecJob job) {
+// Fewer threads, which need more registers.
+constexpr unsigned kWalkThreads = 512;
+
+__global__ void __launch_bounds__(kWalkThreads, 1) SpecWalkKernel(SpecJob job) {
   const SpecBlock block = SpecBlock::Make();
   const SpecScratch scratch = job.Scratch(blockIdx.x);
   for (int64_t s = blockIdx.x; s < job.batch.sequences; s += gridDim.x) {
@@ -365,7 +368,8 @@ __global__ void __launch_bounds__(kSpecMostThreads, 1) SpecWalkKernel(SpecJob jo
 }  // namespace
 
 cudaError_t LaunchSpecWalk(const SpecJob& job, unsigned blocks, unsigned threads, cudaStream_t stream) {
-  return Launch(SpecWalkKernel, dim3(blocks), dim3(threads), SpecBlock::kSharedBytes, stream, job);
+  return Launch(SpecWalkKernel, dim3(blocks), dim3(threads < kWalkThreads ? threads : kWalkThreads),
+                SpecBlock::kSharedBytes, stream, job);
 }
 
 }  // namespace sylvester::cuda

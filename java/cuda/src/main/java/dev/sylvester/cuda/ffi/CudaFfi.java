@@ -1778,5 +1778,191 @@ public class CudaFfi extends Layouts {
            throw new AssertionError("should not reach here", ex$);
         }
     }
+
+    private static class syl_cuda_spec_verify_workspace {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            CudaFfi.C_INT,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_cuda_spec_verify_workspace");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_cuda_spec_verify_workspace(const syl_spec_batch *batch, int64_t *bytes)
+     * }
+     */
+    public static FunctionDescriptor syl_cuda_spec_verify_workspace$descriptor() {
+        return syl_cuda_spec_verify_workspace.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_cuda_spec_verify_workspace(const syl_spec_batch *batch, int64_t *bytes)
+     * }
+     */
+    public static MethodHandle syl_cuda_spec_verify_workspace$handle() {
+        return syl_cuda_spec_verify_workspace.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_cuda_spec_verify_workspace(const syl_spec_batch *batch, int64_t *bytes)
+     * }
+     */
+    public static MemorySegment syl_cuda_spec_verify_workspace$address() {
+        return syl_cuda_spec_verify_workspace.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_cuda_spec_verify_workspace(const syl_spec_batch *batch, int64_t *bytes)
+     * }
+     */
+    public static int syl_cuda_spec_verify_workspace(MemorySegment batch, MemorySegment bytes) {
+        var mh$ = syl_cuda_spec_verify_workspace.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_cuda_spec_verify_workspace", batch, bytes);
+            }
+            return (int)mh$.invokeExact(batch, bytes);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_cuda_spec_verify_f32 {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            CudaFfi.C_INT,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_LONG,
+            CudaFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_cuda_spec_verify_f32");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_cuda_spec_verify_f32(const syl_spec_batch *batch, const syl_spec_result *result, void *workspace, int64_t workspace_bytes, syl_cuda_stream stream)
+     * }
+     */
+    public static FunctionDescriptor syl_cuda_spec_verify_f32$descriptor() {
+        return syl_cuda_spec_verify_f32.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_cuda_spec_verify_f32(const syl_spec_batch *batch, const syl_spec_result *result, void *workspace, int64_t workspace_bytes, syl_cuda_stream stream)
+     * }
+     */
+    public static MethodHandle syl_cuda_spec_verify_f32$handle() {
+        return syl_cuda_spec_verify_f32.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_cuda_spec_verify_f32(const syl_spec_batch *batch, const syl_spec_result *result, void *workspace, int64_t workspace_bytes, syl_cuda_stream stream)
+     * }
+     */
+    public static MemorySegment syl_cuda_spec_verify_f32$address() {
+        return syl_cuda_spec_verify_f32.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_cuda_spec_verify_f32(const syl_spec_batch *batch, const syl_spec_result *result, void *workspace, int64_t workspace_bytes, syl_cuda_stream stream)
+     * }
+     */
+    public static int syl_cuda_spec_verify_f32(MemorySegment batch, MemorySegment result, MemorySegment workspace, long workspace_bytes, MemorySegment stream) {
+        var mh$ = syl_cuda_spec_verify_f32.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_cuda_spec_verify_f32", batch, result, workspace, workspace_bytes, stream);
+            }
+            return (int)mh$.invokeExact(batch, result, workspace, workspace_bytes, stream);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_cuda_spec_verify_wait {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            CudaFfi.C_INT,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_cuda_spec_verify_wait");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_cuda_spec_verify_wait(const void *workspace, syl_cuda_stream stream)
+     * }
+     */
+    public static FunctionDescriptor syl_cuda_spec_verify_wait$descriptor() {
+        return syl_cuda_spec_verify_wait.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_cuda_spec_verify_wait(const void *workspace, syl_cuda_stream stream)
+     * }
+     */
+    public static MethodHandle syl_cuda_spec_verify_wait$handle() {
+        return syl_cuda_spec_verify_wait.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_cuda_spec_verify_wait(const void *workspace, syl_cuda_stream stream)
+     * }
+     */
+    public static MemorySegment syl_cuda_spec_verify_wait$address() {
+        return syl_cuda_spec_verify_wait.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_cuda_spec_verify_wait(const void *workspace, syl_cuda_stream stream)
+     * }
+     */
+    public static int syl_cuda_spec_verify_wait(MemorySegment workspace, MemorySegment stream) {
+        var mh$ = syl_cuda_spec_verify_wait.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_cuda_spec_verify_wait", workspace, stream);
+            }
+            return (int)mh$.invokeExact(workspace, stream);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
 }
 
