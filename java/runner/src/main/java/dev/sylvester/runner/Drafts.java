@@ -1,8 +1,11 @@
 package dev.sylvester.runner;
 
 import dev.sylvester.kernels.spec.DraftSource;
+import dev.sylvester.kernels.spec.TreeShape;
+import dev.sylvester.runner.spec.GrowingTreeDraft;
 import dev.sylvester.runner.spec.LayerSkipDraft;
 import dev.sylvester.runner.spec.ModelDraft;
+import dev.sylvester.runner.spec.ShapedTreeDraft;
 import dev.sylvester.runner.spec.Vocabularies;
 
 /** Models as sources of candidates for a {@link Speculator}. */
@@ -18,12 +21,40 @@ public final class Drafts {
    *     next token
    */
   public static DraftSource model(Session session, Model target) {
+    return new ModelDraft(session.evaluator(), vocabularies(session, target));
+  }
+
+  /**
+   * A smaller model drafts trees of one shape.
+   *
+   * @param session as for {@link #model}
+   * @param target whose texts are continued
+   */
+  public static DraftSource tree(Session session, Model target, TreeShape shape) {
+    return ShapedTreeDraft.of(session.evaluator(), vocabularies(session, target), shape);
+  }
+
+  /**
+   * A smaller model drafts trees of its most probable candidates.
+   *
+   * @param session as for {@link #model}
+   * @param target whose texts are continued
+   * @param candidates of a tree, 1..255
+   */
+  public static DraftSource growingTree(Session session, Model target, int candidates) {
+    if (candidates < 1 || candidates > 255) {
+      throw new IllegalArgumentException("candidates is %d, must be 1..255".formatted(candidates));
+    }
+    return new GrowingTreeDraft(session.evaluator(), vocabularies(session, target), candidates);
+  }
+
+  private static Vocabularies vocabularies(Session session, Model target) {
     if (session.model().config().bidirectional()) {
       throw new IllegalArgumentException(
           "%s is bidirectional: it does not predict a next token"
               .formatted(session.model().path()));
     }
-    return new ModelDraft(session.evaluator(), Vocabularies.of(target, session.model()));
+    return Vocabularies.of(target, session.model());
   }
 
   /**

@@ -11,6 +11,7 @@ import dev.sylvester.kernels.spec.SourceChain;
 import dev.sylvester.kernels.spec.SpecOptions;
 import dev.sylvester.kernels.spec.SpecStats;
 import dev.sylvester.kernels.spec.StopRule;
+import dev.sylvester.kernels.spec.TreeShape;
 import dev.sylvester.runner.eval.Problem;
 import dev.sylvester.runner.hub.Catalog;
 import java.io.IOException;
@@ -72,6 +73,8 @@ class SpeculatorTest {
       case "ngram" -> new NgramDraft(1, 8, 2);
       case "both" ->
           SourceChain.bestOf(List.of(new NgramDraft(1, 8, 2), Drafts.model(drafts, of.model())));
+      case "tree" -> Drafts.tree(drafts, of.model(), TreeShape.levels(3, 2, 1, 1));
+      case "grow" -> Drafts.growingTree(drafts, of.model(), 12);
       default -> Drafts.layerSkip(of, Integer.parseInt(kind));
     };
   }
@@ -85,7 +88,7 @@ class SpeculatorTest {
   static Stream<Arguments> sources() {
     List<Arguments> all = new ArrayList<>();
     for (String cache : new String[] {"f16", "q8", "best", "rotatekv"}) {
-      for (String kind : new String[] {"model", "ngram", "both", "1", "4"}) {
+      for (String kind : new String[] {"model", "ngram", "both", "tree", "grow", "1", "4"}) {
         all.add(Arguments.of(cache, kind));
       }
     }
@@ -101,7 +104,8 @@ class SpeculatorTest {
         Session drafts = draft.newSession(CacheOptions.of(cache.equals("q8") ? "q4" : "f16"))) {
       int prompt = 0;
       for (SpecMode mode : new SpecMode[] {SpecMode.GREEDY, SpecMode.EXACT}) {
-        for (int length : new int[] {1, 2, 3, 5, 8, 13, 20}) {
+        boolean tree = kind.equals("tree") || kind.equals("grow");
+        for (int length : tree ? new int[] {1, 7, 20} : new int[] {1, 2, 3, 5, 8, 13, 20}) {
           float temperature = mode == SpecMode.EXACT ? 1 : 0;
           try (Speculator speculator =
               Speculator.of(
@@ -173,7 +177,7 @@ class SpeculatorTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"model", "2", "ngram"})
+  @ValueSource(strings = {"model", "2", "ngram", "tree", "grow"})
   void endsWhereItShould(String kind) {
     try (Session plain = target.newSession();
         Session session = target.newSession();
@@ -214,9 +218,9 @@ class SpeculatorTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"model", "1", "ngram"})
+  @ValueSource(strings = {"model", "1", "ngram", "tree", "grow"})
   void aFullContextEndsIt(String kind) {
-    for (int room = 0; room <= 12; room++) {
+    for (int room : new int[] {0, 1, 2, 3, 5, 8}) {
       int context = prompts.get(0).length + room;
       ModelOptions options = ModelOptions.defaults().withContext(context);
       try (Model small = Model.load("gsm-mini", options);
@@ -302,6 +306,32 @@ class SpeculatorTest {
         }
       }
     }
+  }
+
+  /** More siblings, more accepted; a grown tree spends its candidates better than a chain. */
+  @Test
+  void treesAcceptMoreThanChains() {
+    double[] perPass = new double[3];
+    String[] kinds = {"model", "tree", "grow"};
+    try (Session session = target.newSession();
+        Session drafts = draft.newSession()) {
+      for (int i = 0; i < kinds.length; i++) {
+        try (Speculator speculator =
+            Speculator.of(
+                session,
+                source(kinds[i], session, drafts),
+                options(SpecMode.GREEDY, new StopRule.Constant(i == 0 ? 4 : 21)))) {
+          for (int prompt = 0; prompt < 20; prompt++) {
+            GenerationRequest request = request(prompt, 0).withSampler(Sampler.GREEDY);
+            speculator.generate(request);
+          }
+          perPass[i] = speculator.stats().tokensPerPass();
+        }
+      }
+    }
+    // Both trees are at least four levels deep.
+    assertThat(perPass[1]).isGreaterThan(perPass[0]);
+    assertThat(perPass[2]).isGreaterThan(perPass[1]);
   }
 
   @Test

@@ -39,6 +39,34 @@ public final class TreeShape {
   }
 
   /**
+   * A tree whose nodes of a level have equally many children.
+   *
+   * @param children of node 0, of each of its children, and so on; at least 1 each, and at most 255
+   *     candidates in all
+   * @return the shape
+   */
+  public static TreeShape levels(int... children) {
+    long level = 1;
+    long nodes = 1;
+    for (int count : children) {
+      range("levels: children", count, 1, 255);
+      level *= count;
+      nodes += level;
+      check(nodes <= 256, "levels: " + Arrays.toString(children) + " are more than 255 candidates");
+    }
+    int[] parents = new int[(int) nodes];
+    int parent = 0;
+    int next = 1;
+    for (int count : children) {
+      for (int end = next; parent < end; parent++) {
+        Arrays.fill(parents, next, next + count, parent);
+        next += count;
+      }
+    }
+    return new TreeShape(parents);
+  }
+
+  /**
    * The shape of which most candidates are accepted on average, when a node's most likely child,
    * its second and so on are accepted with given probabilities wherever the node is (Sequoia, arXiv
    * 2402.12374).

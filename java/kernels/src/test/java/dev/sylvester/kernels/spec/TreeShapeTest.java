@@ -113,4 +113,19 @@ class TreeShapeTest {
     assertThatThrownBy(() -> TreeShape.chain(2).rank(0))
         .isInstanceOf(IndexOutOfBoundsException.class);
   }
+
+  @Test
+  void levelsHaveEquallyManyChildren() {
+    TreeShape shape = TreeShape.levels(3, 2, 1);
+    assertThat(shape).hasToString("TreeShape[0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 5, 6, 7, 8, 9]");
+    assertThat(TreeShape.levels()).isEqualTo(TreeShape.chain(0));
+    assertThat(TreeShape.levels(1, 1, 1)).isEqualTo(TreeShape.chain(3));
+    assertThat(TreeShape.levels(255).candidates()).isEqualTo(255);
+    assertThatThrownBy(() -> TreeShape.levels(2, 0)).hasMessageContaining("children is 0");
+    assertThatThrownBy(() -> TreeShape.levels(256)).hasMessageContaining("children is 256");
+    assertThatThrownBy(() -> TreeShape.levels(16, 15))
+        .hasMessageContaining("[16, 15] are more than 255 candidates");
+    assertThatThrownBy(() -> TreeShape.levels(255, 255, 255, 255, 255, 255, 255, 255, 255))
+        .hasMessageContaining("more than 255 candidates");
+  }
 }

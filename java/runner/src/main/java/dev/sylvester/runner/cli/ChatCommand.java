@@ -107,7 +107,7 @@ final class ChatCommand implements Callable<Integer> {
       throw new IllegalArgumentException("--save needs a packed cache, for example --kv q8");
     }
     try (Drafting drafting = spec.open(model, opened, choice);
-        Speculator speculator = drafting == null ? null : drafting.speculator(session)) {
+        Speculator speculator = spec.speculator(drafting, session)) {
       talk(session, speculator, choice, messages);
     }
     main.out.println();

@@ -10,14 +10,15 @@ import dev.sylvester.kernels.spec.NgramDraft;
 import dev.sylvester.kernels.spec.SourceChain;
 import dev.sylvester.kernels.spec.SpecOptions;
 import dev.sylvester.kernels.spec.StopRule;
+import dev.sylvester.kernels.spec.TreeShape;
 import dev.sylvester.runner.Drafts;
 import dev.sylvester.runner.Model;
 import dev.sylvester.runner.Session;
-import dev.sylvester.runner.Speculator;
 import dev.sylvester.runner.spec.HeadFile;
 import java.lang.foreign.Arena;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 
 /** What {@code --draft} names, open: the draft's model and its acceptance head, if any. */
@@ -25,11 +26,12 @@ final class Drafting implements AutoCloseable {
   private static final String NGRAM = "ngram";
   private static final String NGRAM_AND = "ngram+";
   private static final String SKIP = "skip:";
+  private static final String GROW = "grow:";
+  private static final int MOST_NODES = 255;
   private static final String SHIPPED_HEAD = "accept-head.safetensors";
 
   private final String name;
-  private final SpecMode mode;
-  private final StopRule rule;
+  private final String tree;
   private final Model target;
   private final Arena arena = Arena.ofShared();
   private final Workspace workspace = new Workspace();
@@ -37,10 +39,9 @@ final class Drafting implements AutoCloseable {
   private Session session;
   private AcceptancePredictor predictor;
 
-  private Drafting(String name, SpecMode mode, StopRule rule, Model target) {
+  private Drafting(String name, String tree, Model target) {
     this.name = name;
-    this.mode = mode;
-    this.rule = rule;
+    this.tree = tree;
     this.target = target;
   }
 
@@ -49,15 +50,12 @@ final class Drafting implements AutoCloseable {
    *
    * @param name of a model, or ngram, ngram+MODEL, skip:N
    * @param head file of an acceptance head; null: the one that comes with the draft, if any
+   * @param tree children of each level, or grow:N; null: chains
+   * @param arguments of the target; the draft gets as many threads
    */
   static Drafting open(
-      String name,
-      Path head,
-      SpecMode mode,
-      StopRule rule,
-      ModelArguments arguments,
-      Model target) {
-    Drafting drafting = new Drafting(name, mode, rule, target);
+      String name, Path head, String tree, ModelArguments arguments, Model target) {
+    Drafting drafting = new Drafting(name, tree, target);
     try {
       drafting.open(head, arguments);
       return drafting;
@@ -69,20 +67,30 @@ final class Drafting implements AutoCloseable {
 
   private void open(Path head, ModelArguments arguments) {
     boolean chain = name.startsWith(NGRAM_AND);
-    boolean skip = name.startsWith(SKIP);
-    if (head != null && (chain || skip || name.equals(NGRAM))) {
-      throw new IllegalArgumentException(
-          "--accept-head is for a draft that is a model, not for " + name);
+    boolean alone = name.equals(NGRAM) || name.startsWith(SKIP);
+    if (alone || chain) {
+      requireModel(head, "--accept-head");
+      requireModel(tree, "--tree");
     }
-    if (skip || name.equals(NGRAM)) {
+    if (alone) {
       return;
     }
     model = arguments.openDraft(chain ? name.substring(NGRAM_AND.length()) : name, target);
     session = model.newSession();
-    if (!chain) {
+    if (tree != null && head != null) {
+      throw new IllegalArgumentException("--accept-head is for chains, --tree makes trees");
+    }
+    if (!chain && tree == null) {
       predictor = predictor(head);
     }
-    Drafts.model(session, target).close(); // tells now when it cannot draft
+    drafts().close(); // tells now when it cannot draft
+  }
+
+  private void requireModel(Object value, String option) {
+    if (value != null) {
+      throw new IllegalArgumentException(
+          "%s is for a draft that is a model, not for %s".formatted(option, name));
+    }
   }
 
   private AcceptancePredictor predictor(Path wanted) {
@@ -104,30 +112,48 @@ final class Drafting implements AutoCloseable {
     return hidden -> read.accept(hidden, workspace, null);
   }
 
-  /** Speculation for a session of the target; the caller closes it. */
-  Speculator speculator(Session of) {
-    SpecOptions options =
-        SpecOptions.of(mode, SamplerOptions.GREEDY)
-            .withRule(rule)
-            .withPredictor(predictor)
-            .withGate(!(rule instanceof StopRule.Constant))
-            .withNodes(rule.most());
-    return Speculator.of(of, source(of), options);
+  /** How to speculate with this draft, but for what a request says. */
+  SpecOptions options(SpecMode mode, StopRule rule) {
+    if (tree != null && mode == SpecMode.BLOCK) {
+      throw new IllegalArgumentException("--spec block is for chains, --tree makes trees");
+    }
+    return SpecOptions.of(mode, SamplerOptions.GREEDY)
+        .withRule(rule)
+        .withPredictor(predictor)
+        .withGate(rule instanceof StopRule.Cost)
+        .withNodes(tree == null ? rule.most() : MOST_NODES);
   }
 
-  private DraftSource source(Session of) {
+  /** A source for a session of the target; one at a time. */
+  DraftSource source(Session of) {
     if (name.equals(NGRAM)) {
-      return ngram();
+      return new NgramDraft();
     }
     if (name.startsWith(SKIP)) {
       return Drafts.layerSkip(of, layers());
     }
-    DraftSource drafts = Drafts.model(session, target);
-    return name.startsWith(NGRAM_AND) ? SourceChain.bestOf(List.of(ngram(), drafts)) : drafts;
+    return name.startsWith(NGRAM_AND)
+        ? SourceChain.bestOf(List.of(new NgramDraft(), drafts()))
+        : drafts();
   }
 
-  private static DraftSource ngram() {
-    return new NgramDraft(2, 16, 2);
+  private DraftSource drafts() {
+    if (tree == null) {
+      return Drafts.model(session, target);
+    }
+    try {
+      if (tree.startsWith(GROW)) {
+        int candidates = Integer.parseInt(tree.substring(GROW.length()));
+        return Drafts.growingTree(session, target, candidates);
+      }
+      int[] children =
+          Arrays.stream(tree.split(",", -1)).mapToInt(n -> Integer.parseInt(n.strip())).toArray();
+      return Drafts.tree(session, target, TreeShape.levels(children));
+    } catch (NumberFormatException e) {
+      throw new IllegalArgumentException(
+          "tree is '%s', must be children of each level such as 4,2,1, or grow:N".formatted(tree),
+          e);
+    }
   }
 
   private int layers() {

@@ -12,7 +12,8 @@ import picocli.CommandLine.Spec;
       EvalGsmMiniCommand.class,
       EvalGsm8kCommand.class,
       EvalKvCommand.class,
-      EvalPasskeyCommand.class
+      EvalPasskeyCommand.class,
+      EvalSpecCommand.class
     },
     synopsisSubcommandLabel = "WHAT",
     footer = {"", "Example:", "  sylvester eval gsm-mini --limit 100"})

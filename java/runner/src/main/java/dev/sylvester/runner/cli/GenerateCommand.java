@@ -126,7 +126,7 @@ final class GenerateCommand implements Callable<Integer> {
   }
 
   private void one(Session session, GenerationRequest request, Drafting drafting) {
-    try (Speculator speculator = drafting == null ? null : drafting.speculator(session)) {
+    try (Speculator speculator = spec.speculator(drafting, session)) {
       GenerationRequest wanted = json ? request : request.withStream(this::print);
       Generation generation =
           speculator == null ? session.generate(wanted) : speculator.generate(wanted);

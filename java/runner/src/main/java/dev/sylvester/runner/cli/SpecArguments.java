@@ -1,9 +1,12 @@
 package dev.sylvester.runner.cli;
 
 import dev.sylvester.kernels.SpecMode;
+import dev.sylvester.kernels.spec.SpecOptions;
 import dev.sylvester.kernels.spec.StopRule;
 import dev.sylvester.runner.Model;
 import dev.sylvester.runner.Sampler;
+import dev.sylvester.runner.Session;
+import dev.sylvester.runner.Speculator;
 import java.nio.file.Path;
 import picocli.CommandLine.Option;
 
@@ -44,32 +47,49 @@ final class SpecArguments {
               + " comes with the draft, if any.")
   private Path head;
 
+  @Option(
+      names = "--tree",
+      paramLabel = "SHAPE",
+      description =
+          "Draft trees: children of each level, such as 4,2,1, or grow:N, the N most probable"
+              + " candidates.")
+  private String tree;
+
   private static void requireAbsent(Object value, String option) {
     if (value != null) {
       throw new IllegalArgumentException(option + " needs a --draft");
     }
   }
 
-  /**
-   * Opens what drafts; null when nothing does.
-   *
-   * @param arguments of the target; the draft gets as many threads
-   * @param sampler of the target
-   */
+  /** Opens what drafts; null when nothing does. */
   Drafting open(ModelArguments arguments, Model target, Sampler sampler) {
     if (draft == null) {
       requireAbsent(mode, "--spec");
       requireAbsent(length, "--draft-len");
       requireAbsent(head, "--accept-head");
+      requireAbsent(tree, "--tree");
       return null;
     }
-    SpecMode chosen = mode == null ? SpecMode.EXACT : mode;
-    if (chosen == SpecMode.GREEDY && sampler.options().temperature() > 0) {
+    if (mode == SpecMode.GREEDY && sampler.options().temperature() > 0) {
       throw new IllegalArgumentException(
           "--spec greedy takes the most probable token: it needs --temperature 0, not %s"
               .formatted(sampler.options().temperature()));
     }
-    return Drafting.open(draft, head, chosen, rule(), arguments, target);
+    if (tree != null && length != null) {
+      throw new IllegalArgumentException(
+          "--tree says how many candidates there are, as --draft-len");
+    }
+    rule(); // tells now what is wrong
+    return Drafting.open(draft, head, tree, arguments, target);
+  }
+
+  /** Speculation with what {@link #open} gave, for a session; null when that was null. */
+  Speculator speculator(Drafting drafting, Session session) {
+    if (drafting == null) {
+      return null;
+    }
+    SpecOptions options = drafting.options(mode == null ? SpecMode.EXACT : mode, rule());
+    return Speculator.of(session, drafting.source(session), options);
   }
 
   private StopRule rule() {

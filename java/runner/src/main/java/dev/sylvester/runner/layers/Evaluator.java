@@ -142,6 +142,11 @@ public final class Evaluator implements AutoCloseable {
     }
   }
 
+  /** Bytes from one row of logits to the next. */
+  public long rowBytes() {
+    return logitsBytes(1);
+  }
+
   /** Number of tokens so far. */
   public int position() {
     return position;

@@ -3,6 +3,7 @@ package dev.sylvester.runner.spec;
 import dev.sylvester.runner.Model;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
 
 /** The tokens of a target and of a model that drafts for it. Thread-safe. */
 public final class Vocabularies {
@@ -41,6 +42,16 @@ public final class Vocabularies {
       draftIds[id] = other < draft.config().vocabSize() ? other : -1;
     }
     return new Vocabularies(draftIds);
+  }
+
+  /** Tokens that both models have. */
+  int commonSize() {
+    return (int) Arrays.stream(draftIds).filter(id -> id >= 0).count();
+  }
+
+  /** Tokens of the target. */
+  int targetSize() {
+    return draftIds.length;
   }
 
   /** The draft's id of one of the target's tokens; -1: it has none. */
