@@ -9,6 +9,8 @@ final class Counters {
   private final long[] proposedAt;
   private final long[] acceptedAt;
   private final long[] lengths;
+  private final long[] triedByRank;
+  private final long[] acceptedByRank;
   private final double[] predicted = new double[BINS];
   private final long[] outcomes = new long[BINS];
   private final long[] hits = new long[BINS];
@@ -25,6 +27,8 @@ final class Counters {
     proposedAt = new long[nodes];
     acceptedAt = new long[nodes];
     lengths = new long[nodes + 1];
+    triedByRank = new long[nodes];
+    acceptedByRank = new long[nodes];
   }
 
   /** Counts a round; depth is that of the deepest candidate. */
@@ -39,6 +43,16 @@ final class Counters {
     }
     for (int i = 0; i < acceptedCandidates; i++) {
       acceptedAt[i]++;
+    }
+  }
+
+  /** Counts a node that became text: its children, and which of them did; none: their number. */
+  void children(int count, int acceptedRank) {
+    for (int rank = 0; rank < count; rank++) {
+      triedByRank[rank]++;
+    }
+    if (acceptedRank < count) {
+      acceptedByRank[acceptedRank]++;
     }
   }
 
@@ -74,6 +88,8 @@ final class Counters {
         trimmed(proposedAt),
         trimmed(acceptedAt),
         trimmed(lengths),
+        trimmed(triedByRank),
+        Arrays.copyOf(acceptedByRank, trimmed(triedByRank).length),
         lengths[0],
         invalid,
         calibrationError(),

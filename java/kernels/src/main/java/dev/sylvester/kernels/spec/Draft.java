@@ -28,7 +28,8 @@ public final class Draft {
   private final int[] tokens;
   private final int[] parents;
   private final int[] depths;
-  private final int[] children;
+  private final int[] children; // how many a node has
+  private final int[] ranks; // how many of its parent's came before it
   private final float[] logQ;
   private final float[] predictions; // of acceptance, NaN: none
   private final double[] confidences;
@@ -60,6 +61,7 @@ public final class Draft {
     parents = new int[nodes];
     depths = new int[nodes];
     children = new int[nodes];
+    ranks = new int[nodes];
     logQ = new float[nodes];
     predictions = new float[nodes];
     confidences = new double[nodes];
@@ -285,8 +287,8 @@ public final class Draft {
 
   private int push(int parent, int token, float logProbability, double confidence) {
     chain &= parent == count;
-    children[parent]++;
     count++;
+    ranks[count] = children[parent]++;
     tokens[count] = token;
     parents[count] = parent;
     depths[count] = depths[parent] + 1;
@@ -356,6 +358,15 @@ public final class Draft {
 
   int[] parents() {
     return parents;
+  }
+
+  int children(int node) {
+    return children[node];
+  }
+
+  /** How many siblings stand before a candidate. */
+  int rank(int node) {
+    return ranks[node];
   }
 
   float[] logQ() {

@@ -1,5 +1,7 @@
 package dev.sylvester.kernels.spec;
 
+import java.util.Arrays;
+
 /**
  * What speculation did.
  *
@@ -10,6 +12,8 @@ package dev.sylvester.kernels.spec;
  * @param proposedAt by depth: rounds that had a candidate there; index 0 is depth 1
  * @param acceptedAt by depth: rounds whose candidate there became text
  * @param lengthHistogram by number of candidates, from 0 on: rounds
+ * @param triedByRank by number of siblings before it: candidates whose parent became text
+ * @param acceptedByRank by number of siblings before it: candidates that became text
  * @param zeroRounds rounds without a candidate
  * @param invalidPredictions predictions of a head that were NaN
  * @param ece expected calibration error of predicted acceptance, ten bins; NaN before the first
@@ -26,6 +30,8 @@ public record SpecStats(
     long[] proposedAt,
     long[] acceptedAt,
     long[] lengthHistogram,
+    long[] triedByRank,
+    long[] acceptedByRank,
     long zeroRounds,
     long invalidPredictions,
     double ece,
@@ -50,6 +56,18 @@ public record SpecStats(
    */
   public double acceptanceRate() {
     return (double) accepted / drafted;
+  }
+
+  /**
+   * How often a node's most likely child, its second and so on became text when the node did; what
+   * {@link TreeShape#best} wants.
+   *
+   * @return a share by rank
+   */
+  public double[] acceptanceByRank() {
+    double[] shares = new double[triedByRank.length];
+    Arrays.setAll(shares, rank -> (double) acceptedByRank[rank] / triedByRank[rank]);
+    return shares;
   }
 
   /**

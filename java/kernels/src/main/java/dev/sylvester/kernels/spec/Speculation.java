@@ -109,10 +109,11 @@ public final class Speculation implements AutoCloseable {
 
   private void check(Text text, int most) {
     if (most < 1) {
-      throw bad("most is " + most + ", must be at least 1");
+      throw bad("round", "most is " + most + ", must be at least 1");
     }
     if (text.length() == 0 || target.position() != text.length() - 1) {
       throw bad(
+          "round",
           "the target has read "
               + target.position()
               + " tokens of "
@@ -121,8 +122,8 @@ public final class Speculation implements AutoCloseable {
     }
   }
 
-  private static SylvesterException bad(String problem) {
-    return new SylvesterException(Status.BAD_VALUE, "Speculation.round: " + problem);
+  private static SylvesterException bad(String method, String problem) {
+    return new SylvesterException(Status.BAD_VALUE, "Speculation." + method + ": " + problem);
   }
 
   private boolean propose(Text text, int room) {
@@ -230,6 +231,10 @@ public final class Speculation implements AutoCloseable {
       depth = Math.max(depth, draft.depth(node));
     }
     counters.round(count, depth, accepted, emitted);
+    for (int i = 0; i < accepted + (ended ? 0 : 1); i++) {
+      int rank = i < accepted ? draft.rank(path[i + 1]) : draft.children(path[i]);
+      counters.children(draft.children(path[i]), rank);
+    }
     counters.times(drafting, reading, verifying);
   }
 
@@ -285,9 +290,12 @@ public final class Speculation implements AutoCloseable {
    * @param newLength how many tokens stay, at least 1
    */
   public void cut(Text text, int newLength) {
+    if (newLength < 1 || newLength > text.length()) {
+      throw bad("cut", "newLength is " + newLength + ", must be 1.." + text.length());
+    }
+    target.truncate(newLength - 1);
     counters.cut(text.length() - newLength);
     text.truncate(newLength);
-    target.truncate(newLength - 1);
   }
 
   /**

@@ -71,8 +71,8 @@ public final class TreeShape {
    * its second and so on are accepted with given probabilities wherever the node is (Sequoia, arXiv
    * 2402.12374).
    *
-   * @param acceptance by rank: probability that a node's child is accepted when the node is; sum at
-   *     most 1
+   * @param acceptance by rank: probability that a node's child is accepted when the node is, as
+   *     {@link SpecStats#acceptanceByRank} counts it
    * @param candidates most candidates, 0..255
    * @param depth most candidates one behind the other, at least 1
    * @return the shape
@@ -80,12 +80,9 @@ public final class TreeShape {
   public static TreeShape best(double[] acceptance, int candidates, int depth) {
     range("best: candidates", candidates, 0, 255);
     range("best: depth", depth, 1, Integer.MAX_VALUE);
-    double sum = 0;
     for (double a : acceptance) {
       check(a >= 0 && a <= 1, "best: acceptance is " + Arrays.toString(acceptance));
-      sum += a;
     }
-    check(sum <= 1 + 1e-9, "best: acceptance sums to " + sum + ", must be at most 1");
     return new TreePlan(acceptance, candidates, Math.min(depth, candidates)).shape();
   }
 
