@@ -2,8 +2,8 @@
 #include <gtest/gtest.h>
 
 #include <cstdio>
-#include <map>
 
+#include "native/cuda/emulator/fiber.h"
 #include "tests/native/cuda/spec/batch.h"
 
 namespace {
@@ -42,11 +42,16 @@ class CudaSpecVerify : public CudaSpec {
     }
   }
 
+  // Searching for races, or with sanitizers, the emulator is slower.
+  int64_t Share(int64_t batches) const {
+    return GetParam().options.races || sylvester::emulator::kAddressSanitizer ? batches / 8 : batches;
+  }
+
   void Batches(syl_spec_mode mode, int64_t batches, int64_t sequences) {
     for (int64_t i = 0; i < batches; ++i) {
       const auto seed = static_cast<uint32_t>(1 + i + 100000 * mode);
       SpecRandom random(seed);
-      SpecShape shape{mode, sequences, random.Of<int64_t>({1, 2, 3, 4, 5, 7, 8, 12, 16, 17, 31, 33}), 4};
+      SpecShape shape{mode, sequences, random.Of<int64_t>({1, 2, 3, 4, 5, 7, 8, 12, 16, 17, 31, 33}), 3};
       if (random.OneIn(20)) shape.cols = random.Of<int64_t>({63, 64, 65, 100, 130, 255, 256, 257, 300});
       shape.tree = mode != SYL_SPEC_BLOCK && random.OneIn(2);
       shape.seed = seed;
@@ -70,9 +75,45 @@ class CudaSpecVerify : public CudaSpec {
 
 INSTANTIATE_TEST_SUITE_P(Libraries, CudaSpecVerify, testing::ValuesIn(CudaRuns()), CudaRunName);
 
-TEST_P(CudaSpecVerify, Greedy) { Batches(SYL_SPEC_GREEDY, 100, 100); }
-TEST_P(CudaSpecVerify, Exact) { Batches(SYL_SPEC_EXACT, 100, 100); }
-TEST_P(CudaSpecVerify, Token) { Batches(SYL_SPEC_TOKEN, 100, 100); }
-TEST_P(CudaSpecVerify, Block) { Batches(SYL_SPEC_BLOCK, 100, 100); }
+// 10^5 sequences in all on the plain emulator.
+TEST_P(CudaSpecVerify, Greedy) { Batches(SYL_SPEC_GREEDY, Share(100), 200); }
+TEST_P(CudaSpecVerify, Exact) { Batches(SYL_SPEC_EXACT, Share(130), 200); }
+TEST_P(CudaSpecVerify, Token) { Batches(SYL_SPEC_TOKEN, Share(150), 200); }
+TEST_P(CudaSpecVerify, Block) { Batches(SYL_SPEC_BLOCK, Share(120), 200); }
+
+// More sequences than blocks.
+TEST_P(CudaSpecVerify, ManySequences) {
+  Compare({SYL_SPEC_TOKEN, 300, 5, 3, true, 3});
+  EXPECT_EQ(different_, 0);
+}
+
+TEST_P(CudaSpecVerify, NoSequences) {
+  Compare({SYL_SPEC_TOKEN, 0, 5, 3, false, 5});
+  EXPECT_EQ(different_, 0);
+}
+
+// Some warps and chunks, whole and not.
+TEST_P(CudaSpecVerify, LargeVocabularies) {
+  uint32_t seed = 900;
+  for (const int64_t cols : {4095, 4096, 4097, 12289, 32000}) {
+    for (const syl_spec_mode mode : {SYL_SPEC_GREEDY, SYL_SPEC_EXACT, SYL_SPEC_TOKEN, SYL_SPEC_BLOCK}) {
+      Compare({mode, 2, cols, 2, mode == SYL_SPEC_TOKEN, ++seed});
+    }
+  }
+  EXPECT_EQ(different_, 0);
+}
+
+TEST_P(CudaSpecVerify, LargestVocabulary) {
+  for (const uint32_t seed : {9u, 10u, 11u})
+    Compare({seed == 9 ? SYL_SPEC_BLOCK : SYL_SPEC_TOKEN, 1, 151936, 2, false, seed});
+  EXPECT_EQ(different_, 0);
+}
+
+// The most nodes that a sequence may have.
+TEST_P(CudaSpecVerify, LargeTrees) {
+  for (uint32_t seed = 40; seed < 46; ++seed) Compare({SYL_SPEC_TOKEN, 2, 9, 255, seed % 2 == 0, seed});
+  Compare({SYL_SPEC_BLOCK, 2, 9, 255, false, 47});
+  EXPECT_EQ(different_, 0);
+}
 
 }  // namespace
