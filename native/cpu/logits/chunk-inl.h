@@ -23,8 +23,8 @@ namespace sylvester {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// w = z * inv_temperature to e = exp(w) in units of about the largest one's. The logits are not referred to the
-// largest one before their exponentials are taken: that rounding would be the largest of all errors.
+// e = exp(w) in units of about the largest one's, from x = w - base (native/common/logits_rules.h). Logits are not
+// referred to the largest one before their exponentials are taken: that rounding would be the largest of all errors.
 class Exponential {
  public:
   // largest: finite.
@@ -33,22 +33,40 @@ class Exponential {
     base_ = std::fabs(w) < kLogitsLargestW ? 0 : w;
     top_ = w - base_;
     const hn::CappedTag<float, 1> d;
-    exponent_ = hn::GetLane(ReduceExp(d, hn::Set(d, top_)).exponent);
-    low_ = static_cast<float>(exponent_ - 127) * 0.693147182f;
+    const int32_t exponent = hn::GetLane(ReduceExp(d, hn::Set(d, top_)).exponent);
+    shift_ = static_cast<float>(12582912 + 127 - exponent);
+    low_ = static_cast<float>(exponent - 127) * 0.693147182f;
   }
 
-  // x: w - base, not below a bound at which e is 0. NaN stays NaN.
-  template <bool kScaled, class D, class V = hn::Vec<D>>
-  HWY_INLINE V Reduced(D d, V z) const {
-    const V w = kScaled ? hn::Mul(z, hn::Set(d, inv_temperature_)) : z;
-    return hn::Max(hn::Set(d, low_), hn::Sub(w, hn::Set(d, base_)));
+  // x of cols logits: themselves where that is what they are, else in the buffer.
+  HWY_INLINE const float* Refer(const float* z, int64_t cols, float* buffer) const {
+    if (IsIdentity()) return z;
+    const hn::ScalableTag<float> d;
+    const int64_t N = hn::MaxLanes(d);
+    const auto factor = hn::Set(d, inv_temperature_), base = hn::Set(d, base_);
+    int64_t i = 0;
+    for (; i + N <= cols; i += N) hn::StoreU(hn::Sub(hn::Mul(hn::LoadU(d, z + i), factor), base), d, buffer + i);
+    for (; i < cols; ++i) buffer[i] = z[i] * inv_temperature_ - base_;
+    return buffer;
+  }
+  bool IsIdentity() const { return inv_temperature_ == 1 && base_ == 0; }
+
+  // Not below a bound at which e is 0. NaN stays NaN.
+  template <class D, class V = hn::Vec<D>>
+  HWY_INLINE V Clamp(D d, V x) const {
+    return hn::Max(hn::Set(d, low_), x);
   }
 
   template <class D, class V = hn::Vec<D>>
-  HWY_INLINE V Of(D d, V x) const {
-    const auto parts = ReduceExp(d, x);
-    return hn::Mul(parts.fraction,
-                   ExponentToFloat(d, hn::Sub(parts.exponent, hn::Set(hn::RebindToSigned<D>(), exponent_))));
+  HWY_INLINE V Of(D d, V clamped) const {
+    // Adding 1.5 * 2^23 and more rounds to an integer, and leaves in the low bits what the exponent's bits will be.
+    const V shift = hn::Set(d, shift_), one = hn::Set(d, 1.0f);
+    const V shifted = hn::MulAdd(clamped, hn::Set(d, 1.44269504f), shift);
+    const V n = hn::Sub(shifted, shift);
+    V r = hn::NegMulAdd(n, hn::Set(d, 0.693359375f), clamped);
+    r = hn::NegMulAdd(n, hn::Set(d, -2.12194440e-4f), r);
+    const V fraction = hn::MulAdd(hn::MulAdd(ExpTail(d, r), r, one), r, one);
+    return hn::Mul(fraction, hn::BitCast(d, hn::ShiftLeft<23>(hn::BitCast(hn::RebindToUnsigned<D>(), shifted))));
   }
 
   float top() const { return top_; }
@@ -58,8 +76,7 @@ class Exponential {
   }
 
  private:
-  float inv_temperature_, base_, top_, low_;
-  int32_t exponent_;
+  float inv_temperature_, base_, top_, shift_, low_;
 };
 
 struct Largest {
@@ -79,58 +96,60 @@ HWY_INLINE Largest LargestOf(const float* z, int64_t cols) {
   return {at < 0 ? max : z[best + at], at < 0 ? -1 : best + at};
 }
 
-// A chunk block by block. `skipped` (or -1) counts as -inf. `next`: what is read after this chunk.
+// A chunk block by block; the column `skipped` (or -1) counts as -inf.
 template <class Visitor>
-HWY_INLINE void VisitBlocks(const float* z, int64_t cols, int64_t skipped, Visitor& visitor) {
+HWY_INLINE void VisitBlocks(const float* x, int64_t cols, int64_t skipped, Visitor& visitor) {
   const int64_t patched = skipped < 0 ? -1 : skipped / kLogitsBlock;
   for (int64_t block = 0; block * kLogitsBlock < cols; ++block) {
     const int64_t first = block * kLogitsBlock, size = std::min(kLogitsBlock, cols - first);
     if (block != patched && size == kLogitsBlock) {
-      visitor.Block(z + first);
+      visitor.Block(x + first);
       continue;
     }
     float copy[kLogitsBlock];
-    std::copy_n(z + first, size, copy);
+    std::copy_n(x + first, size, copy);
     std::fill(copy + size, copy + kLogitsBlock, -std::numeric_limits<float>::infinity());
     if (block == patched) copy[skipped - first] = -std::numeric_limits<float>::infinity();
     visitor.Block(copy);
   }
 }
 
-// Sums over blocks: of exponentials, and with kStatistics of weighted ones; and the largest logit.
-template <bool kScaled, bool kStatistics>
+// Sums of exponentials over blocks, and with kStatistics of weighted ones, and the largest x.
+template <bool kStatistics>
 struct BlockSums {
   using D = hn::CappedTag<float, DoubleSum::kVirtualLanes>;
   using V = hn::Vec<D>;
 
-  explicit BlockSums(const Exponential& exponential) : exponential(exponential) {
+  // next: memory that is read after this chunk, block_bytes a block; it is fetched while exponentials are computed.
+  BlockSums(const Exponential& exponential, const void* next, int64_t block_bytes)
+      : exponential(exponential), next(static_cast<const uint8_t*>(next)), block_bytes(block_bytes) {
     second = hn::Set(D(), -std::numeric_limits<float>::infinity());
   }
 
-  HWY_INLINE void Block(const float* z) {
+  HWY_INLINE void Block(const float* x) {
     const D d;
     constexpr int64_t kStep = DoubleSum::kVirtualLanes, kSteps = kLogitsBlock / kStep;
     const int64_t N = hn::MaxLanes(d);
-    const V top = hn::Set(d, exponential.top());
+    for (int64_t i = 0; i < block_bytes; i += 64) hwy::Prefetch(next + i);
+    next += block_bytes;
+    const Exponential exp = exponential;
+    const V top = hn::Set(d, exp.top());
+    V largest = second;
     for (int64_t v = 0; v < kStep / N; ++v) {
-      V s0 = hn::Zero(d), s1 = s0, t0 = s0, t1 = s0;
-      for (int64_t j = 0; j < kSteps; j += 2) {
-        Term(hn::LoadU(d, z + v * N + j * kStep), top, j, s0, t0);
-        Term(hn::LoadU(d, z + v * N + (j + 1) * kStep), top, j, s1, t1);
+      V s[2], t[2];
+      for (int64_t j = 0; j < kSteps; ++j) {
+        const V value = hn::LoadU(d, x + v * N + j * kStep), clamped = exp.Clamp(d, value), e = exp.Of(d, clamped);
+        V &s_of = s[j % 2], &t_of = t[j % 2];
+        s_of = j < 2 ? e : hn::Add(s_of, e);
+        if (!kStatistics) continue;
+        const V below = hn::Sub(clamped, top);
+        t_of = j < 2 ? hn::Mul(below, e) : hn::MulAdd(below, e, t_of);
+        largest = Larger(d, largest, value);
       }
-      Add(sum, v, hn::Add(s0, s1));
-      if (kStatistics) Add(weighted, v, hn::Add(t0, t1));
+      Add(sum, v, hn::Add(s[0], s[1]));
+      if (kStatistics) Add(weighted, v, hn::Add(t[0], t[1]));
     }
-  }
-
-  HWY_INLINE void Term(V z, V top, int64_t j, V& s, V& t) {
-    const D d;
-    const V x = exponential.Reduced<kScaled>(d, z), e = exponential.Of(d, x);
-    s = j == 0 ? e : hn::Add(s, e);
-    if (!kStatistics) return;
-    const V below = hn::Sub(x, top);
-    t = j == 0 ? hn::Mul(below, e) : hn::MulAdd(below, e, t);
-    second = Larger(d, second, z);
+    second = largest;
   }
 
   static HWY_INLINE void Add(DoubleSum& to, int64_t v, V terms) {
@@ -141,6 +160,8 @@ struct BlockSums {
   }
 
   const Exponential exponential;
+  const uint8_t* next;
+  const int64_t block_bytes;
   DoubleSum sum, weighted;
   V second;
 };

@@ -74,21 +74,24 @@ HWY_INLINE const float* LoadChunk(const LogitsJob& job, int64_t result, int64_t 
   return buffer;
 }
 
-template <bool kScaled>
-HWY_INLINE void Statistics(const float* z, int64_t cols, float inv_temperature, int64_t argmax, ChunkPart* part) {
+HWY_INLINE void Statistics(const float* z, int64_t cols, float inv_temperature, int64_t argmax, const void* next,
+                           int64_t block_bytes, ChunkPart* part) {
+  HWY_ALIGN float buffer[kLogitsChunk];
   const Exponential exponential(part->best.max, inv_temperature);
-  BlockSums<kScaled, true> sums(exponential);
-  VisitBlocks(z, cols, argmax, sums);
-  part->best.second = hn::GetLane(hn::MaxOfLanes(typename BlockSums<kScaled, true>::D(), sums.second));
+  BlockSums<true> sums(exponential, next, block_bytes);
+  VisitBlocks(exponential.Refer(z, cols, buffer), cols, argmax, sums);
+  part->best.second = exponential.IsIdentity() ? hn::GetLane(hn::MaxOfLanes(BlockSums<true>::D(), sums.second))
+                                               : std::max(MaxOf(z, argmax), MaxOf(z + argmax + 1, cols - argmax - 1));
   part->sums.sum = sums.sum.Total() / exponential.OfTop();
   part->sums.weighted = sums.weighted.Total() / exponential.OfTop();
 }
 
 // Logarithm of the sum of exp(z inv_temperature); the largest is at argmax.
 HWY_INLINE double LogMass(const float* z, int64_t cols, float inv_temperature, int64_t argmax) {
+  HWY_ALIGN float buffer[kLogitsChunk];
   const Exponential exponential(z[argmax], inv_temperature);
-  BlockSums<true, false> sums(exponential);
-  VisitBlocks(z, cols, argmax, sums);
+  BlockSums<false> sums(exponential, nullptr, 0);
+  VisitBlocks(exponential.Refer(z, cols, buffer), cols, argmax, sums);
   return z[argmax] * inv_temperature + LogitsLogOnePlus(sums.sum.Total() / exponential.OfTop());
 }
 
@@ -107,11 +110,10 @@ ChunkPart ChunkStatistics(const LogitsJob& job, int64_t result, int64_t chunk) {
     // Several infinities: no second is known, and none is needed.
     return part;
   }
-  if (job.inv_temperature == 1) {
-    Statistics<false>(z, cols, 1, largest.index, &part);
-  } else {
-    Statistics<true>(z, cols, job.inv_temperature, largest.index, &part);
-  }
+  const int64_t bytes = job.options.type == SYL_F32 ? 4 : 2;
+  const auto* next =
+      static_cast<const uint8_t*>(job.logits) + (job.RowOf(result) * job.stride + first + kLogitsChunk) * bytes;
+  Statistics(z, cols, job.inv_temperature, largest.index, next, kLogitsBlock * bytes, &part);
   if (job.Draws()) {
     const double log_mass = job.inv_temperature == job.inv_draw_temperature
                                 ? part.sums.w + LogitsLogOnePlus(part.sums.sum)
@@ -126,10 +128,10 @@ ChunkPart ChunkStatistics(const LogitsJob& job, int64_t result, int64_t chunk) {
 
 // exp(w) of a chunk's columns.
 struct Weights {
-  HWY_INLINE void Block(const float* z) {
+  HWY_INLINE void Block(const float* x) {
     const hn::ScalableTag<float> d;
     for (int64_t i = 0; i < kLogitsBlock; i += hn::MaxLanes(d)) {
-      hn::StoreU(exponential.Of(d, exponential.Reduced<true>(d, hn::LoadU(d, z + i))), d, at + i);
+      hn::StoreU(exponential.Of(d, exponential.Clamp(d, hn::LoadU(d, x + i))), d, at + i);
     }
     at += kLogitsBlock;
   }
@@ -139,11 +141,11 @@ struct Weights {
 };
 
 int32_t ChunkDraw(const LogitsJob& job, int64_t result, int64_t chunk) {
-  HWY_ALIGN float buffer[kLogitsChunk], weights[kLogitsChunk];
+  HWY_ALIGN float buffer[kLogitsChunk], referred[kLogitsChunk], weights[kLogitsChunk];
   const int64_t first = chunk * kLogitsChunk, cols = std::min(kLogitsChunk, job.cols - first);
   const float* z = LoadChunk(job, result, first, cols, buffer);
   Weights visitor{Exponential(LargestOf(z, cols).max, job.inv_draw_temperature), weights};
-  VisitBlocks(z, cols, -1, visitor);
+  VisitBlocks(visitor.exponential.Refer(z, cols, referred), cols, -1, visitor);
   const double uniform =
       LogitsNoiseOf(job.options.seed, job.options.step, job.StreamOf(result), static_cast<uint32_t>(chunk)).uniform;
   return static_cast<int32_t>(first + LogitsChooseToken(weights, (cols + kLogitsBlock - 1) / kLogitsBlock, uniform));

@@ -23,7 +23,11 @@ namespace hn = hwy::HWY_NAMESPACE;
 // NaN compares false and so never becomes the maximum.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V Larger(D /* tag */, V max, V value) {
+#if HWY_ARCH_X86
+  return hn::Max(value, max);  // the instruction's second operand where they do not compare
+#else
   return hn::IfThenElse(hn::Gt(value, max), value, max);
+#endif
 }
 
 HWY_INLINE float MaxOf(const float* x, int64_t cols) {

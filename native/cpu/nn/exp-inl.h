@@ -16,6 +16,15 @@ namespace HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
+// Minimax of (exp(r) - 1 - r) / r^2 on |r| <= ln(2) / 2: relative error of exp(r) below 2^-28.
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V ExpTail(D d, V r) {
+  V q = hn::MulAdd(hn::Set(d, 0x1.6a23d2p-10f), r, hn::Set(d, 0x1.123a20p-7f));
+  q = hn::MulAdd(q, r, hn::Set(d, 0x1.5558f2p-5f));
+  q = hn::MulAdd(q, r, hn::Set(d, 0x1.555492p-3f));
+  return hn::MulAdd(q, r, hn::Set(d, 0x1.fffffcp-2f));
+}
+
 // exp(x) = fraction * 2^exponent with fraction in [0.7, 1.5], for |x| < 2^21.
 template <class D, class V = hn::Vec<D>>
 struct ExpParts {
@@ -33,12 +42,7 @@ HWY_INLINE ExpParts<D> ReduceExp(D d, V x) {
   // ln 2 in two parts: n times the first is exact for |n| < 2^9 also without fused multiply-add.
   V r = hn::NegMulAdd(n, hn::Set(d, 0.693359375f), x);
   r = hn::NegMulAdd(n, hn::Set(d, -2.12194440e-4f), r);
-  // Minimax of (exp(r) - 1 - r) / r^2 on |r| <= ln(2) / 2: relative error of exp(r) below 2^-28.
-  V q = hn::MulAdd(hn::Set(d, 0x1.6a23d2p-10f), r, hn::Set(d, 0x1.123a20p-7f));
-  q = hn::MulAdd(q, r, hn::Set(d, 0x1.5558f2p-5f));
-  q = hn::MulAdd(q, r, hn::Set(d, 0x1.555492p-3f));
-  q = hn::MulAdd(q, r, hn::Set(d, 0x1.fffffcp-2f));
-  const V fraction = hn::Add(hn::MulAdd(q, hn::Mul(r, r), r), hn::Set(d, 1.0f));
+  const V fraction = hn::Add(hn::MulAdd(ExpTail(d, r), hn::Mul(r, r), r), hn::Set(d, 1.0f));
   return {fraction, hn::Sub(hn::BitCast(di, shifted), hn::BitCast(di, shift))};
 }
 
