@@ -2,6 +2,7 @@ package dev.sylvester.runner;
 
 import dev.sylvester.kernels.KvPlan;
 import dev.sylvester.kernels.ThreadPool;
+import dev.sylvester.runner.diffusion.Denoiser;
 import dev.sylvester.runner.format.ModelConfig;
 import dev.sylvester.runner.format.ModelFile;
 import dev.sylvester.runner.format.Tensor;
@@ -42,6 +43,7 @@ public final class Model implements AutoCloseable {
   private final ThreadPool pool;
   private final ModelCaches caches;
   private final Set<Session> sessions = Collections.synchronizedSet(new HashSet<>());
+  private final Set<Denoiser> denoisers = Collections.synchronizedSet(new HashSet<>());
 
   Model(
       ModelFile file,
@@ -153,6 +155,30 @@ public final class Model implements AutoCloseable {
     return opened(new Session(this, options, kind, kind.newText()));
   }
 
+  /**
+   * What a diffusion model predicts for canvases. Close it before the model; closing the model
+   * closes it too.
+   *
+   * @throws IllegalArgumentException when the model is none, or its cache is packed
+   */
+  public Denoiser newDenoiser() {
+    requireOpen();
+    if (!config().bidirectional()) {
+      throw new IllegalArgumentException(
+          "%s is no diffusion model: its tokens see only those before them".formatted(path()));
+    }
+    if (config().maskId() < 0) {
+      throw new IllegalArgumentException("%s tells no mask token".formatted(path()));
+    }
+    Denoiser denoiser = new ModelDenoiser(this, caches.newCanvases());
+    denoisers.add(denoiser);
+    return denoiser;
+  }
+
+  void closed(Denoiser denoiser) {
+    denoisers.remove(denoiser);
+  }
+
   /** What the cache {@code auto} has chosen for this model; empty when nobody asked for it. */
   public Optional<String> autoCache() {
     return caches.autoChoice();
@@ -210,6 +236,7 @@ public final class Model implements AutoCloseable {
       return;
     }
     List.copyOf(sessions).forEach(Session::close);
+    List.copyOf(denoisers).forEach(Denoiser::close);
     caches.close();
     pool.close();
     arena.close();

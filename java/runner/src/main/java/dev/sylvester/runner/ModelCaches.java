@@ -10,6 +10,7 @@ import dev.sylvester.kernels.ThreadPool;
 import dev.sylvester.runner.format.ModelFile;
 import dev.sylvester.runner.hub.Catalog;
 import dev.sylvester.runner.hub.Progress;
+import dev.sylvester.runner.layers.CanvasEvaluator;
 import dev.sylvester.runner.layers.Evaluator;
 import dev.sylvester.runner.layers.TextCaches;
 import dev.sylvester.runner.layers.Weights;
@@ -62,10 +63,18 @@ final class ModelCaches implements AutoCloseable {
     return Optional.ofNullable(autoChoice);
   }
 
+  /** Texts of a bidirectional model, which has caches of floats only. */
+  CanvasEvaluator newCanvases() {
+    return new CanvasEvaluator(weights, pool, floatType(options.cache()));
+  }
+
+  private static DType floatType(CacheOptions of) {
+    return of.equals(CacheOptions.F32) ? DType.F32 : DType.F16;
+  }
+
   private TextCaches make(CacheOptions wanted, Model model) {
     if (wanted.floats()) {
-      DType type = wanted.equals(CacheOptions.F32) ? DType.F32 : DType.F16;
-      return TextCaches.floats(weights, context, pool, type);
+      return TextCaches.floats(weights, context, pool, floatType(wanted));
     }
     requireCausal(wanted.name());
     if (wanted.equals(CacheOptions.AUTO)) {

@@ -5,7 +5,7 @@ import java.util.Map;
 /**
  * What a model is, for people and for {@code info --json}.
  *
- * @param architecture llama, mistral, qwen2, qwen3 or dream
+ * @param architecture llama, mistral, qwen2, qwen3, dream or llada
  * @param path its file or folder
  * @param parameters number of weights
  * @param tensorTypes how many tensors have each element type

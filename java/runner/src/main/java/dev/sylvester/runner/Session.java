@@ -121,7 +121,7 @@ public final class Session implements AutoCloseable {
   Generation generate(GenerationRequest request, Speculator speculator) {
     if (model.config().bidirectional()) {
       throw new UnsupportedOperationException(
-          "%s is bidirectional: it gives logits of whole texts, but cannot continue one yet"
+          "%s is bidirectional: it has no next token; Model.newDenoiser fills canvases"
               .formatted(model.path()));
     }
     try (Generator generator = new Generator(model, evaluator, request, speculator)) {

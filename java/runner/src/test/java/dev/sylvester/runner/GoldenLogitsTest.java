@@ -33,7 +33,9 @@ class GoldenLogitsTest {
         "llama-rope-yarn",
         "mistral-window",
         "qwen2-bias",
-        "qwen3-qk-norm"
+        "qwen3-qk-norm",
+        "dream",
+        "llada"
       })
   void checkpoint(String name) throws IOException {
     Golden golden = Golden.read("checkpoints/" + name + "/reference.json");
@@ -53,7 +55,8 @@ class GoldenLogitsTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"llama-rope-freqs", "llama-rope-yarn", "qwen2", "qwen3"})
+  @ValueSource(
+      strings = {"llama-rope-freqs", "llama-rope-yarn", "qwen2", "qwen3", "dream", "llada"})
   void gguf(String name) throws IOException {
     Golden golden = Golden.read("gguf/" + name + ".json");
     Path file = golden.manifest().resolveSibling(name + ".gguf");

@@ -6,6 +6,7 @@ import dev.sylvester.runner.GenerationRequest;
 import dev.sylvester.runner.Model;
 import dev.sylvester.runner.Session;
 import dev.sylvester.runner.Speculator;
+import dev.sylvester.runner.diffusion.DiffusionRequest;
 import dev.sylvester.runner.text.Message;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -44,6 +45,7 @@ final class GenerateCommand implements Callable<Integer> {
   @Mixin private ModelArguments model;
   @Mixin private SamplerArguments sampler;
   @Mixin private SpecArguments spec;
+  @Mixin private DiffusionArguments diffusion;
 
   @Option(
       names = {"-p", "--prompt"},
@@ -62,7 +64,9 @@ final class GenerateCommand implements Callable<Integer> {
   @Option(
       names = "--stop",
       paramLabel = "TEXT",
-      description = "End before this text; may be given several times.")
+      description =
+          "End before this text; may be given several times. Diffusion models: when the rest is"
+              + " known, prophet:8.0,5.0,3.5, prophet-linear:8.0,4.5, sched:7.5,2.5, eos or none.")
   private List<String> stops = List.of();
 
   @Option(
@@ -100,16 +104,32 @@ final class GenerateCommand implements Callable<Integer> {
     if (samples < 1) {
       throw new IllegalArgumentException("samples is %d, must be at least 1".formatted(samples));
     }
-    try (Model opened = model.open();
-        Session session = opened.newSession()) {
+    try (Model opened = model.open()) {
       int[] tokens = promptTokens(opened);
+      if (opened.config().bidirectional()) {
+        fill(opened, tokens);
+      } else {
+        diffusion.refuse(opened);
+        continueText(opened, tokens);
+      }
+    }
+    return 0;
+  }
+
+  private void fill(Model opened, int[] tokens) {
+    DiffusionRequest request =
+        diffusion.request(opened, tokens, stops, sampler.forDiffusion(), sampler.seed);
+    new DiffusionGenerate(main, opened, diffusion).run(request, json);
+  }
+
+  private void continueText(Model opened, int[] tokens) {
+    try (Session session = opened.newSession()) {
       GenerationRequest request =
           GenerationRequest.of(opened, tokens, maxTokens).withStopStrings(stops);
       try (Drafting drafting = spec.open(model, opened, sampler.sampler())) {
         generate(session, request, drafting);
       }
     }
-    return 0;
   }
 
   private void generate(Session session, GenerationRequest request, Drafting drafting) {

@@ -51,6 +51,15 @@ final class SamplerArguments {
       description = "Same seed, same text, for any number of threads. Default: 0.")
   long seed;
 
+  /** The temperature, which is all that diffusion models know. */
+  double forDiffusion() {
+    if (topK != 0 || topP != 1 || minP != 0 || repetitionPenalty != 1) {
+      throw new IllegalArgumentException(
+          "of the samplers, a diffusion model knows --temperature and --seed only");
+    }
+    return temperature;
+  }
+
   Sampler sampler() {
     return sampler(0);
   }

@@ -15,7 +15,7 @@ final class TerminalProgress implements Progress, AutoCloseable {
   private final String task;
   private final String unit;
   private final long unitSize;
-  private final boolean visible = isTerminal();
+  private final boolean visible = isTerminal(2);
   private ProgressBar bar;
 
   private TerminalProgress(String task, String unit, long unitSize) {
@@ -35,9 +35,9 @@ final class TerminalProgress implements Progress, AutoCloseable {
   }
 
   /** Java can tell this of stdin and stdout together only. */
-  private static boolean isTerminal() {
+  static boolean isTerminal(int descriptor) {
     try {
-      String target = Files.readSymbolicLink(Path.of("/proc/self/fd/2")).toString();
+      String target = Files.readSymbolicLink(Path.of("/proc/self/fd/" + descriptor)).toString();
       return target.startsWith("/dev/pts/") || target.startsWith("/dev/tty");
     } catch (IOException e) {
       return System.console() != null && System.console().isTerminal();

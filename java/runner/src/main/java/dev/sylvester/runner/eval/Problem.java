@@ -72,6 +72,12 @@ public record Problem(String question, String answer) {
     return result(answer);
   }
 
+  /** What a vote counts: the number behind the first {@code ####}, else the whole text. */
+  public static String answer(String solution) {
+    String result = result(solution);
+    return result.isEmpty() ? solution.strip() : result;
+  }
+
   /**
    * The number behind the first {@code ####}, without thousands separators and a full stop; empty
    * when there is none.

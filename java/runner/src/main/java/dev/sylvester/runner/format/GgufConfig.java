@@ -25,12 +25,12 @@ final class GgufConfig {
 
   private ModelConfig read() {
     switch (architecture) {
-      case "llama", "qwen2", "qwen3", "dream" -> {}
+      case "llama", "qwen2", "qwen3", "dream", "llada" -> {}
       default ->
           throw metadata.unexpected(
               "general.architecture",
               ModelFormatException.quote(architecture),
-              "llama, qwen2, qwen3 or dream");
+              "llama, qwen2, qwen3, dream or llada");
     }
     refuse("split.count", 1);
     refuse(key("expert_count"), 0);
@@ -41,6 +41,7 @@ final class GgufConfig {
     int vocabSize = vocabSize();
     int window = slidingWindow();
     boolean dream = architecture.equals("dream");
+    boolean llada = architecture.equals("llada");
     return new ModelConfig(
             architecture,
             layers,
@@ -59,8 +60,8 @@ final class GgufConfig {
             hasBias("mlp.gate_proj"),
             architecture.equals("qwen3"),
             Collections.nCopies(layers, window),
-            dream || !metadata.bool(key("attention.causal")).orElse(true),
-            dream && metadata.bool("diffusion.shift_logits").orElse(true),
+            dream || llada || !metadata.bool(key("attention.causal")).orElse(true),
+            metadata.bool("diffusion.shift_logits").orElse(dream),
             metadata.tokenId("tokenizer.ggml.bos_token_id", vocabSize),
             metadata.tokenIds(
                 vocabSize,
@@ -134,8 +135,8 @@ final class GgufConfig {
   private RopeConfig rope(int headDim) {
     int dims = metadata.size(key("rope.dimension_count"), ModelConfig.MOST_HEAD_DIM, headDim);
     double theta = metadata.positive(key("rope.freq_base"), 10000);
-    // The converter permutes the rows of q and k of llama files for interleaved pairs.
-    boolean interleaved = architecture.equals("llama");
+    // The converters permute the rows of q and k of these files for interleaved pairs.
+    boolean interleaved = architecture.equals("llama") || architecture.equals("llada");
     float[] factors = ropeFactors(dims);
     String kind =
         metadata

@@ -5,12 +5,27 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
 
 /** The configuration in config.json and generation_config.json, with transformers' defaults. */
 final class HuggingFaceConfig {
+  /** What LLaDA's released config.json calls them, after OLMo. */
+  private static final Map<String, String> LLADA_KEYS =
+      Map.of(
+          "hidden_act", "activation_type",
+          "num_hidden_layers", "n_layers",
+          "hidden_size", "d_model",
+          "num_attention_heads", "n_heads",
+          "num_key_value_heads", "n_kv_heads",
+          "intermediate_size", "mlp_hidden_size",
+          "max_position_embeddings", "max_sequence_length",
+          "tie_word_embeddings", "weight_tying",
+          "attention_bias", "include_qkv_bias",
+          "vocab_size", "embedding_size");
+
   private final JsonSettings config;
   private final String architecture;
 
@@ -29,12 +44,13 @@ final class HuggingFaceConfig {
   private static String architecture(JsonSettings config) {
     String modelType = config.requireString("model_type");
     return switch (modelType) {
-      case "llama", "mistral", "qwen2", "qwen3", "Dream" -> modelType.toLowerCase(Locale.ROOT);
+      case "llama", "mistral", "qwen2", "qwen3", "Dream", "llada" ->
+          modelType.toLowerCase(Locale.ROOT);
       default ->
           throw config.unexpected(
               "model_type",
               ModelFormatException.quote(modelType),
-              "llama, mistral, qwen2, qwen3 or Dream");
+              "llama, mistral, qwen2, qwen3, Dream or llada");
     };
   }
 
@@ -42,18 +58,23 @@ final class HuggingFaceConfig {
     if (config.has("quantization_config")) {
       throw config.error("key 'quantization_config': quantised safetensors are not supported");
     }
-    String activation = config.string("hidden_act").orElse("silu");
-    if (!activation.equals("silu")) {
-      throw config.unexpected("hidden_act", ModelFormatException.quote(activation), "silu");
+    if (architecture.equals("llada")) {
+      checkLlada();
     }
-    int layers = config.requireSize("num_hidden_layers", ModelConfig.MOST_LAYERS);
-    int hiddenSize = config.requireSize("hidden_size", ModelConfig.MOST_WIDTH);
-    int heads = config.requireSize("num_attention_heads", ModelConfig.MOST_HEADS);
+    String activation = config.string(key("hidden_act")).orElse("silu");
+    if (!activation.equals("silu")) {
+      throw config.unexpected(key("hidden_act"), ModelFormatException.quote(activation), "silu");
+    }
+    int layers = config.requireSize(key("num_hidden_layers"), ModelConfig.MOST_LAYERS);
+    int hiddenSize = config.requireSize(key("hidden_size"), ModelConfig.MOST_WIDTH);
+    int heads = config.requireSize(key("num_attention_heads"), ModelConfig.MOST_HEADS);
     int headDim = headDim(hiddenSize, heads);
-    int vocabSize = config.requireSize("vocab_size", ModelConfig.MOST_VOCAB);
-    int contextLength = config.requireSize("max_position_embeddings", ModelConfig.MOST_CONTEXT);
+    int vocabSize = config.requireSize(key("vocab_size"), ModelConfig.MOST_VOCAB);
+    int contextLength =
+        config.requireSize(key("max_position_embeddings"), ModelConfig.MOST_CONTEXT);
     boolean dream = architecture.equals("dream");
-    boolean qkvBias = config.bool("attention_bias").orElse(dream);
+    boolean diffusion = dream || architecture.equals("llada");
+    boolean qkvBias = config.bool(key("attention_bias")).orElse(dream);
     Set<Integer> eosIds = eosIds(config, vocabSize);
     generation.ifPresent(g -> eosIds.addAll(eosIds(g, vocabSize)));
     return new ModelConfig(
@@ -61,14 +82,14 @@ final class HuggingFaceConfig {
             layers,
             hiddenSize,
             heads,
-            config.size("num_key_value_heads", ModelConfig.MOST_HEADS, heads),
+            config.size(key("num_key_value_heads"), ModelConfig.MOST_HEADS, heads),
             headDim,
-            config.requireSize("intermediate_size", ModelConfig.MOST_WIDTH),
+            config.requireSize(key("intermediate_size"), ModelConfig.MOST_WIDTH),
             vocabSize,
             contextLength,
             config.positive("rms_norm_eps", 1e-6),
             HuggingFaceRope.read(config, headDim, contextLength),
-            config.bool("tie_word_embeddings").orElse(false),
+            config.bool(key("tie_word_embeddings")).orElse(false),
             switch (architecture) {
               case "qwen2" -> true;
               case "mistral" -> false;
@@ -81,12 +102,34 @@ final class HuggingFaceConfig {
             architecture.equals("llama") && config.bool("mlp_bias").orElse(false),
             architecture.equals("qwen3"),
             slidingWindows(layers),
-            dream,
+            diffusion,
             dream,
             config.tokenId("bos_token_id", vocabSize),
             Collections.unmodifiableSet(eosIds),
             config.tokenId("mask_token_id", vocabSize))
         .checked(config.file());
+  }
+
+  private String key(String name) {
+    String released = architecture.equals("llada") ? LLADA_KEYS.get(name) : null;
+    return released != null && config.has(released) ? released : name;
+  }
+
+  /** Of what OLMo's configuration can say, only what the released models do is supported. */
+  private void checkLlada() {
+    Map.of("block_type", "llama", "layer_norm_type", "rms")
+        .forEach(
+            (key, only) -> {
+              String value = config.string(key).orElse(only);
+              if (!value.equals(only)) {
+                throw config.unexpected(key, ModelFormatException.quote(value), only);
+              }
+            });
+    for (String key : List.of("include_bias", "attention_layer_norm", "alibi", "scale_logits")) {
+      if (config.bool(key).orElse(false)) {
+        throw config.unexpected(key, true, "false");
+      }
+    }
   }
 
   private int headDim(int hiddenSize, int heads) {
@@ -97,7 +140,7 @@ final class HuggingFaceConfig {
       return 128;
     }
     if (hiddenSize % heads != 0) {
-      throw config.unexpected("num_attention_heads", heads, "a divisor of " + hiddenSize);
+      throw config.unexpected(key("num_attention_heads"), heads, "a divisor of " + hiddenSize);
     }
     return hiddenSize / heads;
   }
@@ -115,7 +158,7 @@ final class HuggingFaceConfig {
   }
 
   private List<Integer> slidingWindows(int layers) {
-    if (architecture.equals("llama")) {
+    if (architecture.equals("llama") || architecture.equals("llada")) {
       return Collections.nCopies(layers, 0);
     }
     boolean everyLayer = architecture.equals("mistral");

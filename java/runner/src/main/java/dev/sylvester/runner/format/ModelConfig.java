@@ -7,7 +7,7 @@ import java.util.Set;
 /**
  * What a decoder layer stack needs to know, the same for GGUF metadata and for config.json.
  *
- * @param architecture llama, mistral, qwen2, qwen3 or dream; for display
+ * @param architecture llama, mistral, qwen2, qwen3, dream or llada; for display
  * @param layers decoder layers
  * @param hiddenSize width of the residual stream
  * @param heads query heads

@@ -79,7 +79,7 @@ public final class SafetensorsFolder implements ModelFile {
       add(shardFile(index, shard));
     }
     for (Map.Entry<String, JsonNode> entry : map.object().properties()) {
-      Tensor tensor = tensors.get(entry.getKey());
+      Tensor tensor = tensors.get(LladaNames.canonical(entry.getKey()));
       String shard = entry.getValue().textValue();
       if (tensor == null || !tensor.file().getFileName().toString().equals(shard)) {
         throw new ModelFormatException(
@@ -111,7 +111,8 @@ public final class SafetensorsFolder implements ModelFile {
     MemorySegment data = MappedFile.map(file, arena);
     bytes += data.byteSize();
     for (TensorInfo info : SafetensorsHeader.parse(file, data)) {
-      Tensor other = tensors.put(info.name(), info.tensor(file, info.name(), data));
+      String name = LladaNames.canonical(info.name());
+      Tensor other = tensors.put(name, info.tensor(file, name, data));
       if (other != null) {
         throw new ModelFormatException(
             file,

@@ -15,7 +15,6 @@ final class FloatTextCache implements TextCache {
   private static final int CAPACITY_UNIT = 16;
 
   private final ModelConfig config;
-  private final int context;
   private final DType type;
   private final ThreadPool pool;
   private final Arena arena = Arena.ofShared();
@@ -24,24 +23,28 @@ final class FloatTextCache implements TextCache {
 
   FloatTextCache(ModelConfig config, int context, DType type, ThreadPool pool) {
     this.config = config;
-    this.context = context;
     this.type = type;
     this.pool = pool;
-    this.layers = new FloatCache[config.layers()];
     try {
-      for (int i = 0; i < layers.length; i++) {
-        layers[i] = FloatCache.allocate(shape(i), arena);
-      }
+      this.layers = layers(config, context, type, arena);
     } catch (RuntimeException | Error e) {
       arena.close();
       throw e;
     }
   }
 
+  /** A cache for each layer, with room for so many tokens. */
+  static FloatCache[] layers(ModelConfig config, int context, DType type, Arena arena) {
+    FloatCache[] layers = new FloatCache[config.layers()];
+    for (int i = 0; i < layers.length; i++) {
+      layers[i] = FloatCache.allocate(shape(config, i, context, type), arena);
+    }
+    return layers;
+  }
+
   /** A copy. */
   private FloatTextCache(FloatTextCache other) {
     this.config = other.config;
-    this.context = other.context;
     this.type = other.type;
     this.pool = other.pool;
     this.length = other.length;
@@ -56,7 +59,7 @@ final class FloatTextCache implements TextCache {
     }
   }
 
-  private AttentionShape shape(int layer) {
+  private static AttentionShape shape(ModelConfig config, int layer, int context, DType type) {
     int capacity = Math.ceilDiv(context, CAPACITY_UNIT) * CAPACITY_UNIT;
     int window = config.slidingWindows().get(layer);
     return AttentionShape.causal(config.heads(), config.kvHeads(), config.headDim(), capacity)

@@ -8,14 +8,9 @@ import java.lang.foreign.MemorySegment;
  * Keys and values of one text, in all layers. A pass appends the same tokens to one layer after the
  * other. Not thread-safe.
  */
-interface TextCache extends AutoCloseable {
+interface TextCache extends Attention, AutoCloseable {
   /** Tokens that every layer holds. */
   int length();
-
-  /** Whether keys are kept as they are before rotary positions; queries never are. */
-  default boolean preRope() {
-    return false;
-  }
 
   /**
    * Whether the first pass decides which of its tokens are kept exactly. It should be the whole
@@ -25,25 +20,10 @@ interface TextCache extends AutoCloseable {
     return false;
   }
 
-  /**
-   * Appends rows of {@code s.keys} and {@code s.values}, from row {@code row} on, at positions
-   * {@code first} and on, and lets the same rows of {@code s.queries} attend to all tokens into
-   * {@code s.attention}. {@code s.hidden} is what entered the layer.
-   */
-  void attend(int layer, Scratch s, int row, int first, int rows);
-
   /** Appends rows of keys and values, which lie as in {@code s}, at positions from first on. */
   default void append(
       int layer, MemorySegment keys, MemorySegment values, Scratch s, int first, int rows) {
     throw new UnsupportedOperationException("this cache takes no tokens without queries");
-  }
-
-  /**
-   * Forgets what a layer has of tokens {@code tokens} and on. They were read after the last pass
-   * through all layers.
-   */
-  default void cut(int layer, int tokens) {
-    throw new UnsupportedOperationException("this cache does not go back in one layer");
   }
 
   /** Tokens that can be forgotten without more of them being lost. */

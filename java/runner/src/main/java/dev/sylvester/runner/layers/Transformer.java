@@ -50,7 +50,8 @@ final class Transformer {
     rotaryTable(s, tree.count());
   }
 
-  private void rotaryTable(Scratch s, int rows) {
+  /** After the rows' positions are set. */
+  void rotaryTable(Scratch s, int rows) {
     weights.rope().table(s.positions, rows, s.ropeTable);
   }
 
@@ -61,7 +62,7 @@ final class Transformer {
    * @param tree gets to keep keys and values, or null
    */
   void layers(
-      TextCache cache, Scratch s, Branches branches, TokenTree tree, int from, int to, int rows) {
+      Attention cache, Scratch s, Branches branches, TokenTree tree, int from, int to, int rows) {
     for (int i = from; i < to; i++) {
       attention(i, cache, s, branches, tree, rows);
       feedForward(weights.layers().get(i), s.layers[i], s, rows);
@@ -69,7 +70,7 @@ final class Transformer {
   }
 
   private void attention(
-      int index, TextCache cache, Scratch s, Branches branches, TokenTree tree, int rows) {
+      int index, Attention cache, Scratch s, Branches branches, TokenTree tree, int rows) {
     Weights.Layer layer = weights.layers().get(index);
     Scratch.LayerOutputs outputs = s.layers[index];
     long width = config.hiddenSize();

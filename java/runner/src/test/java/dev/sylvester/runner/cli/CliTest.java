@@ -66,7 +66,7 @@ class CliTest {
         List.of("stop string is empty", "generate", "-p", "x", "--stop", ""),
         List.of("exclude each other", "generate", "-p", "x", "--chat", "--raw"),
         List.of("the context holds 3", "generate", "-p", "one two three four", "--context", "3"),
-        List.of("bidirectional", "generate", "-p", "x", "-m", "gsm-mini-diffusion"),
+        List.of("is no diffusion model", "generate", "-p", "x", "--steps", "4"),
         List.of("bidirectional", "perplexity", "-m", "gsm-mini-diffusion", "-f", "pom.xml"),
         List.of("no-such-file: no such file", "perplexity", "-f", "no-such-file"),
         List.of("--file", "perplexity"),

@@ -73,6 +73,9 @@ class GgufFileTest {
     assertThat(dream.bidirectional() && dream.shiftedLogits()).isTrue();
     assertThat(dream.maskId()).isEqualTo(4);
     assertThat(config(as("dream").set("diffusion.shift_logits", false)).shiftedLogits()).isFalse();
+    ModelConfig llada = config(as("llada"));
+    assertThat(llada.bidirectional() && llada.rope().interleaved()).isTrue();
+    assertThat(llada.shiftedLogits() || llada.attentionBias()).isFalse();
   }
 
   @Test

@@ -38,7 +38,7 @@ class HostileConfigTest {
   static Stream<Hostile<SafetensorsWriter>> sizes() {
     return Stream.of(
         file("no model type", f -> f.remove("model_type"), "key 'model_type' is missing"),
-        value("model_type", "\"gpt2\"", "llama, mistral, qwen2, qwen3 or Dream"),
+        value("model_type", "\"gpt2\"", "llama, mistral, qwen2, qwen3, Dream or llada"),
         value("model_type", "7", "a string"),
         value("hidden_act", "\"gelu\"", "silu"),
         file(

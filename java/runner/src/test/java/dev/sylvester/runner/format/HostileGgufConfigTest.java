@@ -38,7 +38,7 @@ class HostileGgufConfigTest {
         file(
             "unknown architecture",
             f -> f.set("general.architecture", "gemma3"),
-            "key 'general.architecture' is 'gemma3', expected llama, qwen2, qwen3 or dream"),
+            "key 'general.architecture' is 'gemma3', expected llama, qwen2, qwen3, dream or llada"),
         file(
             "architecture not UTF-8",
             f -> f.raw("general.architecture", 8, GgufWriter.string(NOT_UTF_8)),
@@ -47,13 +47,13 @@ class HostileGgufConfigTest {
             "architecture with line breaks",
             f -> f.set("general.architecture", "a\nb\u2028c\u202Ed"),
             "key 'general.architecture' is 'a\\u000ab\\u2028c\\u202ed', expected llama, qwen2,"
-                + " qwen3 or dream"),
+                + " qwen3, dream or llada"),
         file(
             "endless architecture",
             f -> f.set("general.architecture", "x".repeat(10000)),
             "key 'general.architecture' is '"
                 + "x".repeat(80)
-                + "...', expected llama, qwen2, qwen3 or dream"),
+                + "...', expected llama, qwen2, qwen3, dream or llada"),
         file(
             "experts",
             f -> f.set("llama.expert_count", 8),

@@ -1,11 +1,13 @@
 package dev.sylvester.runner.format;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.Collections;
+import java.util.List;
 import java.util.Optional;
 import org.junit.jupiter.api.Test;
 
@@ -91,6 +93,42 @@ class HuggingFaceConfigTest {
     assertThat(config.outputBias()).isFalse();
     assertThat(config.maskId()).isEqualTo(99);
     assertThat(read("Dream", ",'attention_bias':false").attentionBias()).isFalse();
+  }
+
+  @Test
+  void llada() {
+    String released =
+        "{'model_type':'llada','d_model':64,'n_layers':2,'n_heads':4,'n_kv_heads':2,"
+            + "'mlp_hidden_size':80,'max_sequence_length':128,'vocab_size':264,"
+            + "'embedding_size':272,'weight_tying':false,'include_bias':false,"
+            + "'include_qkv_bias':true,'activation_type':'silu','block_type':'llama',"
+            + "'layer_norm_type':'rms','rms_norm_eps':1e-5,'rope_theta':500000.0,"
+            + "'mask_token_id':263,'eos_token_id':1";
+    ModelConfig config = HuggingFaceConfig.read(settings(released + "}"), Optional.empty());
+    assertThat(config.architecture()).isEqualTo("llada");
+    assertThat(config.bidirectional()).isTrue();
+    assertThat(config.shiftedLogits() || config.tiedEmbeddings() || config.outputBias()).isFalse();
+    assertThat(config.attentionBias()).isTrue();
+    assertThat(config.hiddenSize()).isEqualTo(64);
+    assertThat(config.layers()).isEqualTo(2);
+    assertThat(config.heads()).isEqualTo(4);
+    assertThat(config.kvHeads()).isEqualTo(2);
+    assertThat(config.intermediateSize()).isEqualTo(80);
+    assertThat(config.contextLength()).isEqualTo(128);
+    assertThat(config.vocabSize()).isEqualTo(272);
+    assertThat(config.rope().theta()).isEqualTo(500000);
+    assertThat(config.maskId()).isEqualTo(263);
+    assertThat(config.eosIds()).containsExactly(1);
+    for (String other :
+        List.of("'alibi':true", "'include_bias':true", "'block_type':'sequential'")) {
+      String key = other.substring(1, other.indexOf('\'', 1));
+      JsonSettings changed =
+          settings(released.replaceAll(",'" + key + "':[^,]+", "") + "," + other + "}");
+      assertThatThrownBy(() -> HuggingFaceConfig.read(changed, Optional.empty()))
+          .isInstanceOf(ModelFormatException.class)
+          .hasMessageContaining("key '" + key + "' is");
+    }
+    assertThat(read("llada", ",'mask_token_id':99").bidirectional()).isTrue();
   }
 
   @Test

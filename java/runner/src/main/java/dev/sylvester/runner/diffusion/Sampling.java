@@ -1,0 +1,79 @@
+package dev.sylvester.runner.diffusion;
+
+import java.util.Set;
+
+/**
+ * How a token is proposed for a position.
+ *
+ * @param temperature 0: the most probable token; else a draw from softmax(logits / temperature)
+ * @param tempered whether confidence, margin and entropy are those at the temperature (Dream) or at
+ *     1 (LLaDA)
+ * @param seed of all randomness; the same seed gives the same text
+ * @param guidance classifier-free guidance, 0: none; logits become {@code u + (guidance + 1) (z -
+ *     u)} with those of a canvas whose known tokens are masked (LLaDA)
+ * @param banned tokens that are never proposed: as if their logits were minus infinity
+ * @param doubted tokens that can be proposed, but count as impossible where confidence is concerned
+ *     (LLaDA's confidence_eos_eot_inf)
+ * @param allowMask whether the mask token can be proposed, as in the released code of LLaDA, where
+ *     the position then stays unknown
+ */
+public record Sampling(
+    double temperature,
+    boolean tempered,
+    long seed,
+    double guidance,
+    Set<Integer> banned,
+    Set<Integer> doubted,
+    boolean allowMask) {
+
+  /** The most probable token. */
+  public static final Sampling GREEDY = new Sampling(0, false, 0, 0, Set.of(), Set.of(), false);
+
+  /** Checks the values. */
+  public Sampling {
+    if (!(temperature >= 0 && temperature < Double.POSITIVE_INFINITY)) {
+      throw new IllegalArgumentException(
+          "temperature is %s, must be 0 or more".formatted(temperature));
+    }
+    if (!(guidance >= 0 && guidance < Double.POSITIVE_INFINITY)) {
+      throw new IllegalArgumentException("guidance is %s, must be 0 or more".formatted(guidance));
+    }
+    banned = Set.copyOf(banned);
+    doubted = Set.copyOf(doubted);
+  }
+
+  /** The same with another temperature. */
+  public Sampling withTemperature(double temperature) {
+    return new Sampling(temperature, tempered, seed, guidance, banned, doubted, allowMask);
+  }
+
+  /** The same with statistics at the temperature or at 1. */
+  public Sampling withTempered(boolean tempered) {
+    return new Sampling(temperature, tempered, seed, guidance, banned, doubted, allowMask);
+  }
+
+  /** The same with another seed. */
+  public Sampling withSeed(long seed) {
+    return new Sampling(temperature, tempered, seed, guidance, banned, doubted, allowMask);
+  }
+
+  /** The same with guidance. */
+  public Sampling withGuidance(double guidance) {
+    return new Sampling(temperature, tempered, seed, guidance, banned, doubted, allowMask);
+  }
+
+  /** The same with other banned tokens. */
+  public Sampling withBanned(Set<Integer> banned) {
+    return new Sampling(temperature, tempered, seed, guidance, banned, doubted, allowMask);
+  }
+
+  /** The same with other doubted tokens. */
+  public Sampling withDoubted(Set<Integer> doubted) {
+    return new Sampling(temperature, tempered, seed, guidance, banned, doubted, allowMask);
+  }
+
+  /** The same with the mask token allowed or not. */
+  public Sampling withAllowMask(boolean allowMask) {
+    return new Sampling(temperature, tempered, seed, guidance, banned, doubted, allowMask);
+  }
+}

@@ -1,0 +1,167 @@
+package dev.sylvester.runner;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.sylvester.runner.diffusion.CachePolicy;
+import dev.sylvester.runner.diffusion.Canvas;
+import dev.sylvester.runner.diffusion.Denoiser;
+import dev.sylvester.runner.diffusion.DiffusionDecoder;
+import dev.sylvester.runner.diffusion.DiffusionRequest;
+import dev.sylvester.runner.diffusion.DiffusionResult;
+import dev.sylvester.runner.diffusion.Pass;
+import dev.sylvester.runner.diffusion.SemiAutoregressive;
+import dev.sylvester.runner.diffusion.Threshold;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
+import java.util.List;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+
+/** The embedded diffusion model. */
+class DiffusionModelTest {
+  private static final String QUESTION =
+      "Iris has 32 kites. Iris buys 4 more. How many kites does Iris have now?";
+
+  private static Model model;
+  private static int[] prompt;
+
+  @BeforeAll
+  static void load() {
+    model = Model.load("gsm-mini-diffusion", ModelOptions.defaults().withThreads(2));
+    prompt = model.tokenizer().encode(QUESTION, true);
+  }
+
+  @AfterAll
+  static void close() {
+    model.close();
+  }
+
+  private static Canvas canvas(int length) {
+    return Canvas.of(prompt, length, model.config().maskId());
+  }
+
+  private static DiffusionResult fill(DiffusionRequest request) {
+    try (Denoiser denoiser = model.newDenoiser()) {
+      return new DiffusionDecoder(denoiser).fill(request);
+    }
+  }
+
+  /** The whole canvas in a session, the best unknown position of the block, one at a time. */
+  @Test
+  void fillsAsAPlainLoopOverWholeCanvases() {
+    int mask = model.config().maskId();
+    int[] tokens = canvas(16).tokens().clone();
+    int[] when = new int[tokens.length];
+    try (Session session = model.newSession()) {
+      for (int step = 0; step < 16; step++) {
+        session.reset();
+        float[][] rows = Rows.all(session, tokens);
+        int best = -1;
+        int token = -1;
+        double most = -1;
+        int block = prompt.length + step / 8 * 8;
+        for (int p = block; p < block + 8; p++) {
+          if (tokens[p] != mask) {
+            continue;
+          }
+          float[] row = rows[p - 1];
+          row[mask] = Float.NEGATIVE_INFINITY;
+          int argmax = 0;
+          for (int v = 1; v < row.length; v++) {
+            argmax = row[v] > row[argmax] ? v : argmax;
+          }
+          double sum = 0;
+          for (float z : row) {
+            sum += Math.exp(z - row[argmax]);
+          }
+          if (1 / sum > most) {
+            most = 1 / sum;
+            best = p;
+            token = argmax;
+          }
+        }
+        tokens[best] = token;
+        when[best] = step;
+      }
+    }
+    DiffusionResult got = fill(DiffusionRequest.of(canvas(16), new SemiAutoregressive(8, 16)));
+    assertThat(got.tokens()).isEqualTo(Arrays.copyOfRange(tokens, prompt.length, tokens.length));
+    assertThat(got.committedAt()).isEqualTo(Arrays.copyOfRange(when, prompt.length, tokens.length));
+  }
+
+  private static float[] logits(Denoiser denoiser, int canvas, int row) {
+    MemorySegment values = denoiser.logits(new int[] {canvas}, new int[] {row}, 1);
+    return values.asSlice(0, 4L * denoiser.vocabSize()).toArray(ValueLayout.JAVA_FLOAT);
+  }
+
+  /** Keys and values of before are as good as new ones while nothing has changed. */
+  @Test
+  void aSpanSeesTheWholeCanvas() {
+    int[] tokens = canvas(16).tokens();
+    int[] other = tokens.clone();
+    other[2]++;
+    int row = prompt.length + 3;
+    try (Denoiser denoiser = model.newDenoiser()) {
+      denoiser.reserve(2, tokens.length);
+      Pass pass = new Pass();
+      pass.add(0, tokens, 0, tokens.length);
+      denoiser.read(pass);
+      float[] whole = logits(denoiser, 0, row);
+      pass.clear();
+      pass.add(1, other, 0, tokens.length);
+      pass.add(0, tokens, 0, 4);
+      pass.add(0, tokens, row - 1, row + 2);
+      denoiser.read(pass);
+      assertThat(logits(denoiser, 0, row)).isEqualTo(whole);
+      assertThat(logits(denoiser, 1, row)).isNotEqualTo(whole);
+      assertThatThrownBy(() -> logits(denoiser, 0, row + 2))
+          .hasMessageContaining("position %d of text 0 is not in the last pass".formatted(row + 2));
+      // Without its first token's keys and values, of the other text, it is another one.
+      int[] changed = tokens.clone();
+      changed[row] = 20;
+      pass.clear();
+      pass.add(0, changed, row, row + 1);
+      denoiser.read(pass);
+      float[] stale = logits(denoiser, 0, row);
+      pass.clear();
+      pass.add(0, changed, 0, tokens.length);
+      denoiser.read(pass);
+      assertThat(logits(denoiser, 0, row)).isNotEqualTo(stale);
+    }
+  }
+
+  @Test
+  void canvasesTogetherAreTheSameAsAlone() {
+    List<DiffusionRequest> requests =
+        List.of(
+            DiffusionRequest.of(canvas(16), new SemiAutoregressive(8, 8)),
+            DiffusionRequest.of(canvas(16), new SemiAutoregressive(16, 8))
+                .withCache(CachePolicy.DUAL),
+            DiffusionRequest.of(canvas(8), new SemiAutoregressive(4, 4))
+                .withRule(new Threshold(0.7))
+                .withCache(CachePolicy.PREFIX));
+    try (Denoiser denoiser = model.newDenoiser()) {
+      List<DiffusionResult> together =
+          new DiffusionDecoder(denoiser).fill(requests, results -> false);
+      for (int i = 0; i < requests.size(); i++) {
+        DiffusionResult alone = fill(requests.get(i));
+        assertThat(together.get(i).tokens()).isEqualTo(alone.tokens());
+        assertThat(together.get(i).committedAt()).isEqualTo(alone.committedAt());
+      }
+    }
+  }
+
+  @Test
+  void refusesWhatItCannotRead() {
+    try (Model causal = Model.load("gsm-mini", ModelOptions.defaults())) {
+      assertThatThrownBy(causal::newDenoiser).hasMessageContaining("is no diffusion model");
+    }
+    DiffusionRequest request = DiffusionRequest.of(canvas(512), new SemiAutoregressive(512, 512));
+    assertThatThrownBy(() -> fill(request))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessageContaining("the context holds 512");
+  }
+}

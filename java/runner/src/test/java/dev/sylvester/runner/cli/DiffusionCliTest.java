@@ -1,0 +1,153 @@
+package dev.sylvester.runner.cli;
+
+import static dev.sylvester.runner.cli.Cli.assertFails;
+import static dev.sylvester.runner.cli.Cli.run;
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class DiffusionCliTest {
+  private static final String QUESTION =
+      "Iris has 32 kites. Iris buys 4 more. How many kites does Iris have now?";
+
+  private static Cli.Run generate(String... arguments) {
+    List<String> all =
+        new ArrayList<>(List.of("generate", "-m", "gsm-mini-diffusion", "-p", QUESTION));
+    all.addAll(List.of(arguments));
+    return run(all.toArray(String[]::new));
+  }
+
+  @Test
+  void solvesAProblem() {
+    JsonNode json = generate("--gen-length", "32", "--json").json();
+    assertThat(json.get("text").textValue()).endsWith("#### 36");
+    assertThat(json.get("stop_reason").textValue()).isEqualTo("eos");
+    JsonNode diffusion = json.get("diffusion");
+    assertThat(diffusion.fieldNames())
+        .toIterable()
+        .containsExactly(
+            "steps",
+            "forward_passes",
+            "rows_computed",
+            "rows_predicted",
+            "committed_at",
+            "stopped_by",
+            "stop_step");
+    assertThat(diffusion.get("forward_passes").intValue()).isEqualTo(32);
+    assertThat(diffusion.get("committed_at")).hasSize(32);
+    assertThat(diffusion.get("stopped_by").textValue()).isEqualTo("none");
+    assertThat(generate("--gen-length", "32", "--steps", "16", "--stop", "eos").out())
+        .matches("After buying .*\n\\d+ passes in \\d+ steps, [0-9.]+ tok/s, stopped by eos\n");
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "margin",
+        "entropy",
+        "random",
+        "origin",
+        "threshold:0.8",
+        "factor",
+        "entropy-bound:0.5",
+        "local-leap",
+        "wino:0.7,0.2"
+      })
+  void knowsEveryRule(String rule) {
+    String[] arguments = {
+      "--gen-length",
+      "16",
+      "--block",
+      "8",
+      "--steps",
+      "4",
+      "--commit",
+      rule,
+      "--cache",
+      "dual",
+      "--stop",
+      "prophet:9,9,9",
+      "--answer",
+      "8+4",
+      "--json"
+    };
+    JsonNode json = generate(arguments).json();
+    assertThat(json.get("diffusion").get("committed_at"))
+        .allSatisfy(step -> assertThat(step.intValue()).isNotNegative());
+  }
+
+  @Test
+  void showsTheCanvas() {
+    String[] lines =
+        generate("--gen-length", "8", "--block", "8", "--steps", "4", "--show").out().split("\n");
+    assertThat(lines).hasSize(5);
+    assertThat(lines[0]).contains("·");
+    assertThat(lines[3]).doesNotContain("·");
+    assertThat(lines[4]).startsWith("4 passes in 4 steps");
+  }
+
+  @Test
+  void votes() {
+    JsonNode diffusion =
+        generate(
+                "--gen-length",
+                "16",
+                "--steps",
+                "4",
+                "--commit",
+                "threshold:0.5",
+                "--hex",
+                "--json")
+            .json()
+            .get("diffusion");
+    assertThat(diffusion.get("planned_paths").intValue()).isEqualTo(10);
+    assertThat(diffusion.get("paths").intValue()).isBetween(1, 10);
+    assertThat(diffusion.get("votes").isObject()).isTrue();
+  }
+
+  @Test
+  void keepsConstraints() {
+    JsonNode json =
+        generate(
+                "--gen-length",
+                "16",
+                "--steps",
+                "2",
+                "--block",
+                "0",
+                "--constraint",
+                "4:#### ",
+                "--stop",
+                "prophet-linear:0,0",
+                "--json")
+            .json();
+    assertThat(json.get("diffusion").get("stopped_by").textValue()).isEqualTo("prophet");
+    assertThat(json.get("diffusion").get("stop_step").intValue()).isZero();
+    assertThat(json.get("diffusion").get("committed_at").get(4).intValue()).isEqualTo(-1);
+  }
+
+  @Test
+  void refusesWhatMakesNoSense() {
+    assertFails(generate("--block", "7"), "block is 7, must divide the generation length 64");
+    assertFails(generate("--steps", "63"), "steps is 63, must be a multiple of the 4 blocks");
+    assertFails(generate("--commit", "best"), "commit is 'best', must be low-confidence,");
+    assertFails(generate("--commit", "threshold:x"), "must be NAME or NAME:NUMBERS");
+    assertFails(generate("--commit", "margin:1"), "must have 0 numbers");
+    assertFails(generate("--stop", "never"), "stop is 'never', must be prophet");
+    assertFails(generate("--stop", "eos", "--stop", "none"), "--stop of a diffusion model is one");
+    assertFails(generate("--answer", "x", "--stop", "prophet"), "answer is 'x', must be OFFSET+");
+    assertFails(
+        generate("--answer", "62+5", "--stop", "prophet"),
+        "the answer region is at 62..66, the generated part at 0..63");
+    assertFails(generate("--constraint", "x"), "constraint is 'x', must be OFFSET:TEXT");
+    assertFails(generate("--gen-length", "0"), "generation length is 0");
+    assertFails(generate("--cfg", "-1"), "guidance is -1.0");
+    assertFails(generate("--top-k", "3"), "knows --temperature and --seed only");
+    assertFails(generate("--gen-length", "512"), "the context holds 512");
+  }
+}
