@@ -52,21 +52,27 @@ syl_status CheckArena(const char* function, const syl_kv_cache_options& options,
   return SYL_OK;
 }
 
+// The options are right: nothing but memory can be missing.
+syl_status NewRotation(const char* function, const syl_hadamard_options& options, syl_hadamard** rotation) {
+  if (syl_hadamard_new(&options, rotation) == SYL_OK) return SYL_OK;
+  return Fail(SYL_OUT_OF_MEMORY, "%s: out of memory for a rotation of order %" PRId64, function, options.n);
+}
+
 syl_status MakeRotations(const char* function, syl_kv_cache* cache) {
   const KvPlan& plan = *cache->plan;
   syl_hadamard_options options;
   if (plan.options.rotate_values != SYL_KV_ROTATE_NONE) {
     if (syl_status s = KvRotation(function, plan, plan.options.rotate_values, &options)) return s;
-    if (syl_status s = syl_hadamard_new(&options, &cache->rotate_values)) return s;
+    if (syl_status s = NewRotation(function, options, &cache->rotate_values)) return s;
   }
   if (plan.options.rotate_keys == SYL_KV_ROTATE_NONE) return SYL_OK;
   if (syl_status s = KvRotation(function, plan, plan.options.rotate_keys, &options)) return s;
-  if (syl_status s = syl_hadamard_new(&options, &cache->rotate_keys)) return s;
+  if (syl_status s = NewRotation(function, options, &cache->rotate_keys)) return s;
   if (!plan.PreRope()) return SYL_OK;
   options.count[2] = kKvTile;
   options.x_stride[2] = options.y_stride[2] = 1;
   options.x_stride[3] = options.y_stride[3] = kKvTile;
-  return syl_hadamard_new(&options, &cache->unrotate_tiles);
+  return NewRotation(function, options, &cache->unrotate_tiles);
 }
 
 void MakeRopeTables(syl_kv_cache* cache) {

@@ -22,6 +22,7 @@
 #include <cstring>
 #include <new>
 #include <utility>
+#include <vector>
 
 #include "native/common/align.h"
 #include "native/common/status.h"
@@ -199,9 +200,9 @@ syl_status CheckChecksums(const char* function, const Sections& sections, const 
   return SYL_OK;
 }
 
-// Each layer has as many sinks as fit, in ascending order.
-syl_status CheckSinks(const char* function, const KvPlan& plan, const Sections& sections, const Header& header,
-                      const uint8_t* file) {
+// Each layer has as many sinks as fit, in ascending order. Read once, since a mapped file may change meanwhile.
+syl_status ReadSinks(const char* function, const KvPlan& plan, const Sections& sections, const Header& header,
+                     const uint8_t* file, std::vector<std::vector<int64_t>>* sinks_of) {
   const int64_t layers = plan.geometry.layers, capacity = plan.options.first_tokens + plan.options.max_sinks;
   int64_t sinks = 0;
   for (int64_t i = 0; i < layers; ++i) {
@@ -209,12 +210,14 @@ syl_status CheckSinks(const char* function, const KvPlan& plan, const Sections& 
     REQUIRE(count >= 0 && count <= capacity && count <= header.sinks - sinks, sections.tokens + 8 * i,
             "layer %" PRId64 " has %" PRId64 " sinks, must have 0..%" PRId64, i, count,
             std::min(capacity, header.sinks - sinks));
+    std::vector<int64_t>& tokens = sinks_of->emplace_back();
     int64_t before = -1;
     for (int64_t s = sinks; s < sinks + count; ++s) {
       const int64_t offset = sections.tokens + 8 * (layers + s);
       const auto token = Get<int64_t>(file + offset);
       REQUIRE(token > before && token < header.tokens, offset,
               "sink is token %" PRId64 ", must be %" PRId64 "..%" PRId64, token, before + 1, header.tokens - 1);
+      tokens.push_back(token);
       before = token;
     }
     sinks += count;
@@ -246,17 +249,18 @@ syl_status CheckFinite(const char* function, const KvPlan& plan, const Sections&
 syl_status Load(const char* function, syl_kv_cache* cache, const Sections& sections, const Header& header,
                 const uint8_t* file, SequencePointer* loaded) {
   const KvPlan& plan = *cache->plan;
+  std::vector<std::vector<int64_t>> sinks;
+  if (syl_status s = ReadSinks(function, plan, sections, header, file, &sinks)) return s;
+  if (syl_status s = CheckFinite(function, plan, sections, file)) return s;
   SequencePointer sequence = NewSequence(cache);
   const int64_t packed = plan.PackedTiles(header.tokens);
   if (!GrowTiles(sequence.get(), packed)) {
     return Fail(SYL_OUT_OF_MEMORY, "%s: not enough free pages of the cache for %" PRId64 " tiles", function, packed);
   }
   std::fill(sequence->lengths.begin(), sequence->lengths.end(), header.tokens);
-  const uint8_t* token = file + sections.tokens + 8 * plan.geometry.layers;
   for (size_t i = 0; i < sequence->halves.size(); ++i) {
-    const auto count = Get<int64_t>(file + sections.tokens + 8 * i);
     KvHalves& of = sequence->halves[i];
-    for (int64_t s = 0; s < count; ++s, token += 8) of.sink_tokens.push_back(Get<int64_t>(token));
+    of.sink_tokens.insert(of.sink_tokens.end(), sinks[i].begin(), sinks[i].end());
     if (plan.options.window > 0) of.oldest = packed * kKvTile;
   }
   Transfer(sections, file, *sequence,
@@ -324,8 +328,6 @@ syl_status syl_kv_load(syl_kv_cache* cache, const void* file, int64_t bytes, syl
   if (syl_status s = CheckHeader(__func__, *cache, from, bytes, &header)) return s;
   const Sections sections(plan, header.tokens, header.sinks);
   if (syl_status s = CheckChecksums(__func__, sections, header, from)) return s;
-  if (syl_status s = CheckSinks(__func__, plan, sections, header, from)) return s;
-  if (syl_status s = CheckFinite(__func__, plan, sections, from)) return s;
   try {
     SequencePointer loaded;
     if (syl_status s = Load(__func__, cache, sections, header, from, &loaded)) return s;
