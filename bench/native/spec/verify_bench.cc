@@ -206,7 +206,7 @@ void Residual(benchmark::State& state) {
 
 void Softmax(const float* logits, float* p) {
   const Scale scale{MaxOfRow(logits, kVocabulary), 1};
-  Probabilities(logits, kVocabulary, scale, 1, p);
+  Probabilities({logits, scale, 1}, kVocabulary, p);
   const auto factor = static_cast<float>(1 / SumOfRow(p, kVocabulary).sum);
   for (int64_t i = 0; i < kVocabulary; ++i) p[i] *= factor;
 }

@@ -72,8 +72,11 @@ enum class NaNs { kCount, kAreSkipped };
 template <NaNs kNaNs, class D, class V = hn::Vec<D>>
 HWY_INLINE V Probability(D d, const float* x, V max, V inv_temperature) {
   const V z = hn::Mul(hn::Sub(hn::LoadU(d, x), max), inv_temperature);
-  const V e = ExpNonPositiveF32(d, z);
-  return kNaNs == NaNs::kCount ? e : hn::IfThenElseZero(hn::Eq(z, z), e);
+  if constexpr (kNaNs == NaNs::kCount) return ExpNonPositiveF32(d, z);
+  // The same bits, but NaN fails the comparison and becomes the exponent that underflows.
+  const V low = hn::Set(d, -88.0f);
+  const auto parts = ReduceExp(d, hn::IfThenElse(hn::Gt(z, low), z, low));
+  return hn::Mul(parts.fraction, ExponentToFloat(d, parts.exponent));
 }
 
 // Sum of term(d, i), i < count, where term returns the vector of terms from i on. Four are added in float, the rest in

@@ -32,6 +32,9 @@ class DraftRow {
   bool HasTotals() const { return loaded_ && sampler_ != nullptr; }
   RowTotals totals() const { return logits_.totals(); }
 
+  // Of LOGITS of the whole vocabulary, when they have been loaded; else nullptr.
+  const LoadedRow* DenseLogits() const { return HasTotals() && ids_ == nullptr ? &logits_ : nullptr; }
+
   // Probabilities of the tokens first .. first + count - 1, at most kSpecResidualChunk.
   void Chunk(int64_t first, int64_t count, float* q) const;
 

@@ -16,20 +16,20 @@ HWY_BEFORE_NAMESPACE();
 namespace sylvester {
 namespace HWY_NAMESPACE {
 
-void Exponentials(const float* x, int64_t count, const Scale& scale, float factor, float* p) {
+template <class D>
+HWY_INLINE hn::Vec<D> ProbabilityOf(D d, const ProbabilityRow& row, int64_t i) {
+  const auto e = Probability<NaNs::kAreSkipped>(d, row.logits + i, hn::Set(d, row.scale.max),
+                                                hn::Set(d, row.scale.inv_temperature));
+  return hn::Mul(e, hn::Set(d, row.factor));
+}
+
+void Exponentials(ProbabilityRow row, int64_t count, float* p) {
   const hn::ScalableTag<float> d;
   const hn::CappedTag<float, 1> d1;
   const int64_t N = hn::MaxLanes(d);
-  const auto max = hn::Set(d, scale.max), inv_temperature = hn::Set(d, scale.inv_temperature);
-  const auto factors = hn::Set(d, factor);
   int64_t i = 0;
-  for (; i + N <= count; i += N) {
-    hn::StoreU(hn::Mul(Probability<NaNs::kAreSkipped>(d, x + i, max, inv_temperature), factors), d, p + i);
-  }
-  for (; i < count; ++i) {
-    p[i] = factor * hn::GetLane(Probability<NaNs::kAreSkipped>(d1, x + i, hn::Set(d1, scale.max),
-                                                               hn::Set(d1, scale.inv_temperature)));
-  }
+  for (; i + N <= count; i += N) hn::StoreU(ProbabilityOf(d, row, i), d, p + i);
+  for (; i < count; ++i) p[i] = hn::GetLane(ProbabilityOf(d1, row, i));
 }
 
 // p = max(p * p_factor - q * q_factor, 0). No multiply-add: nothing is left where both products are equal.
@@ -52,6 +52,29 @@ double Subtract(float* p, const float* q, int64_t count, float p_factor, float q
   return SumOfTerms(count, LeftTerm{p, q, p_factor, q_factor});
 }
 
+// The same of two rows of logits, without p and q in between, and without a factor of q.
+struct LeftOfLogitsTerm {
+  ProbabilityRow p_row, q_row;  // copies, which no store can change
+  float p_factor;
+  float* left;
+
+  template <class D>
+  HWY_INLINE hn::Vec<D> operator()(D d, int64_t i) const {
+    // Two rows at once are more than the processor fetches ahead by itself.
+    hwy::Prefetch(p_row.logits + i + kRowChunk);
+    hwy::Prefetch(q_row.logits + i + kRowChunk);
+    const auto difference =
+        hn::Sub(hn::Mul(ProbabilityOf(d, p_row, i), hn::Set(d, p_factor)), ProbabilityOf(d, q_row, i));
+    const auto result = hn::IfThenElseZero(hn::Gt(difference, hn::Zero(d)), difference);
+    hn::StoreU(result, d, left + i);
+    return result;
+  }
+};
+
+double SubtractLogits(const ProbabilityRow& p, const ProbabilityRow& q, int64_t count, float p_factor, float* left) {
+  return SumOfTerms(count, LeftOfLogitsTerm{p, q, p_factor, left});
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace sylvester
 HWY_AFTER_NAMESPACE();
@@ -60,15 +83,14 @@ HWY_AFTER_NAMESPACE();
 namespace sylvester {
 namespace {
 
-constexpr void (*kExponentials[kTierCount])(const float*, int64_t, const Scale&, float,
-                                            float*) = SYL_TIERS(Exponentials);
+constexpr void (*kExponentials[kTierCount])(ProbabilityRow, int64_t, float*) = SYL_TIERS(Exponentials);
 constexpr double (*kSubtract[kTierCount])(float*, const float*, int64_t, float, float) = SYL_TIERS(Subtract);
+constexpr double (*kSubtractLogits[kTierCount])(const ProbabilityRow&, const ProbabilityRow&, int64_t, float,
+                                                float*) = SYL_TIERS(SubtractLogits);
 
 }  // namespace
 
-void Probabilities(const float* logits, int64_t count, const Scale& scale, float factor, float* p) {
-  kExponentials[CurrentTier()](logits, count, scale, factor, p);
-}
+void Probabilities(const ProbabilityRow& row, int64_t count, float* p) { kExponentials[CurrentTier()](row, count, p); }
 
 int64_t Remainder::Size(int64_t chunk) const {
   return std::min(kSpecResidualChunk, target.prepared.cols - chunk * kSpecResidualChunk);
@@ -76,12 +98,17 @@ int64_t Remainder::Size(int64_t chunk) const {
 
 double Remainder::Chunk(int64_t chunk, float* p) const {
   const int64_t first = chunk * kSpecResidualChunk, size = Size(chunk);
+  const SpecStep* const steps = rejections.steps;
+  // The first step's factor of q is 1.
+  if (const LoadedRow* const logits = draft.DenseLogits(); logits != nullptr && rejections.count == 1) {
+    return kSubtractLogits[CurrentTier()](target.From(first), logits->From(first), size,
+                                          static_cast<float>(steps[0].p_factor), p);
+  }
   float q[kSpecResidualChunk] = {};
   const auto zero = [&](float* values, int32_t token) {
     if (token >= first && token < first + size) values[token - first] = 0;
   };
   target.Chunk(first, size, p);
-  const SpecStep* const steps = rejections.steps;
   if (rejections.siblings == SpecSiblings::kOneHot) {
     for (int32_t i = 0; i < rejections.count; ++i) zero(p, steps[i].token);
     return kSubtract[CurrentTier()](p, q, size, static_cast<float>(steps[0].p_factor), 0);

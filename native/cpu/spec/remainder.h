@@ -13,8 +13,14 @@ namespace sylvester {
 class DraftRow;
 struct LoadedRow;
 
-// factor * exp(z); 0 for NaN.
-void Probabilities(const float* logits, int64_t count, const Scale& scale, float factor, float* p);
+// Logits whose probabilities are factor * exp(z); 0 for NaN.
+struct ProbabilityRow {
+  const float* logits;
+  Scale scale;
+  float factor;
+};
+
+void Probabilities(const ProbabilityRow& row, int64_t count, float* p);
 
 struct Remainder {
   const LoadedRow& target;

@@ -22,9 +22,11 @@ struct LoadedRow {
     return {SpecExp(z), mass};
   }
 
-  void Chunk(int64_t first, int64_t count, float* p) const {
-    Probabilities(prepared.logits + first, count, prepared.scale, static_cast<float>(1 / mass), p);
+  ProbabilityRow From(int64_t first) const {
+    return {prepared.logits + first, prepared.scale, static_cast<float>(1 / mass)};
   }
+
+  void Chunk(int64_t first, int64_t count, float* p) const { Probabilities(From(first), count, p); }
 
   RowTotals totals() const { return {prepared.scale.max, mass}; }
 };
