@@ -73,9 +73,8 @@ template <NaNs kNaNs, class D, class V = hn::Vec<D>>
 HWY_INLINE V Probability(D d, const float* x, V max, V inv_temperature) {
   const V z = hn::Mul(hn::Sub(hn::LoadU(d, x), max), inv_temperature);
   if constexpr (kNaNs == NaNs::kCount) return ExpNonPositiveF32(d, z);
-  // The same bits, but NaN fails the comparison and becomes the exponent that underflows.
-  const V low = hn::Set(d, -88.0f);
-  const auto parts = ReduceExp(d, hn::IfThenElse(hn::Gt(z, low), z, low));
+  // The same bits; NaN is not larger than the exponent that underflows.
+  const auto parts = ReduceExp(d, Larger(d, hn::Set(d, -88.0f), z));
   return hn::Mul(parts.fraction, ExponentToFloat(d, parts.exponent));
 }
 
