@@ -18,7 +18,7 @@ import org.junit.jupiter.api.Test;
 
 /** Hot calls allocate nothing on the Java heap once they are compiled. */
 @Tag("own-process")
-class AllocationTest {
+public class AllocationTest {
   private static final ThreadMXBean THREADS = (ThreadMXBean) ManagementFactory.getThreadMXBean();
   private static final int CALLS = 2000;
   private static final int ROUNDS = 10_000;
@@ -110,6 +110,29 @@ class AllocationTest {
   }
 
   @Test
+  void verification() {
+    Sampler sampler = Sampler.of(SamplerOptions.GREEDY.withTemperature(1).withTopP(0.9f), arena);
+    Verifier verifier = Verifier.allocate(2, 8, arena);
+    MemorySegment rows = rows(arena, 2, 8, 16, 16);
+    int[] candidates = {3, 9, 4};
+    long[] counts = {1, 0};
+    float[] logQ = new float[8];
+    assertNoAllocation(
+        () -> {
+          verifier.begin(SpecMode.TOKEN, 16);
+          verifier.add(sampler, 5, candidates, 3);
+          verifier.add(sampler, 7, candidates, 2);
+          verifier.logits(rows, 16);
+          verifier.history(ids, counts);
+          verifier.bias(ids, x, counts);
+          verifier.endTokens(ids, 1);
+          verifier.draft().logits(rows, 16, 16);
+          verifier.draft().logProbabilities(logQ);
+          verifier.verify(workspace, pool);
+        });
+  }
+
+  @Test
   void hadamard() {
     Hadamard plan = Hadamard.of(16).signs(1).build();
     assertNoAllocation(() -> plan.apply(x, y, 0, 1, workspace, pool));
@@ -130,7 +153,7 @@ class AllocationTest {
   }
 
   /** The compiler, which works beside the calls, has removed the last temporary object in time. */
-  private static void assertNoAllocation(Runnable call) {
+  public static void assertNoAllocation(Runnable call) {
     long bytes = Long.MAX_VALUE;
     for (int round = 0; round < ROUNDS && bytes > 0; round++) {
       long before = THREADS.getCurrentThreadAllocatedBytes();
