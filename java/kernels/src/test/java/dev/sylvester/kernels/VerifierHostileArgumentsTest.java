@@ -18,7 +18,7 @@ class VerifierHostileArgumentsTest extends HostileCalls {
   }
 
   private static int[] tokens(Chance chance, int count, int limit) {
-    int[] tokens = new int[(int) Math.clamp(chance.size(count), 0, 300)];
+    int[] tokens = new int[Math.clamp(chance.size(count), 0, 300)];
     for (int i = 0; i < tokens.length; i++) {
       tokens[i] = (int) chance.size(chance.between(0, limit - 1));
     }

@@ -240,7 +240,7 @@ class VerifierTest {
     assertRefused(Status.BAD_VALUE, "counts is -1", () -> fresh.history(null, -1));
     fresh.history(ints(arena, 1), 2);
     assertRefused(Status.BAD_SHAPE, "history ids has", () -> fresh.verify(workspace, null));
-    assertRefused(Status.BAD_VALUE, "0..", () -> Verifier.allocate(2, 1, arena));
+    assertRefused(Status.BAD_VALUE, "maxRows is 1", () -> Verifier.allocate(2, 1, arena));
     assertRefused(Status.NULL_ARGUMENT, "arena", () -> Verifier.allocate(1, 1, null));
     begin();
     verifier.logits(logits.asSlice(0, (3 * V - 1) * Float.BYTES), V);

@@ -16,6 +16,8 @@ import dev.sylvester.jni.syl_logits_stats;
 import dev.sylvester.jni.syl_pool;
 import dev.sylvester.jni.syl_rope_scaling;
 import dev.sylvester.jni.syl_sampler;
+import dev.sylvester.jni.syl_spec_batch;
+import dev.sylvester.jni.syl_spec_result;
 import dev.sylvester.jni.sylvester;
 import dev.sylvester.kernels.ffi.SylvesterFfi;
 import java.lang.foreign.AddressLayout;
@@ -391,6 +393,58 @@ class JniFfmTest {
                     ints(y),
                     floats(y.asSlice(4))));
       }
+    }
+  }
+
+  @Test
+  void speculation() {
+    MemorySegment logits = gaussian(3 * 64);
+    MemorySegment begins = arena.allocateFrom(JAVA_LONG, 0, 3);
+    MemorySegment tokens = arena.allocateFrom(JAVA_INT, 0, 5, 9);
+    MemorySegment positions = arena.allocateFrom(JAVA_LONG, 20);
+    MemorySegment sampler = arena.allocate(dev.sylvester.kernels.ffi.syl_sampler.layout());
+    dev.sylvester.kernels.ffi.syl_sampler.struct_size(sampler, (int) sampler.byteSize());
+    dev.sylvester.kernels.ffi.syl_sampler.temperature(sampler, 1);
+    dev.sylvester.kernels.ffi.syl_sampler.top_p(sampler, 1);
+    dev.sylvester.kernels.ffi.syl_sampler.repetition_penalty(sampler, 1);
+    MemorySegment batch = arena.allocate(dev.sylvester.kernels.ffi.syl_spec_batch.layout());
+    dev.sylvester.kernels.ffi.syl_spec_batch.struct_size(batch, (int) batch.byteSize());
+    dev.sylvester.kernels.ffi.syl_spec_batch.mode(batch, SylvesterFfi.SYL_SPEC_TOKEN());
+    dev.sylvester.kernels.ffi.syl_spec_batch.sequences(batch, 1);
+    dev.sylvester.kernels.ffi.syl_spec_batch.row_begin(batch, begins);
+    dev.sylvester.kernels.ffi.syl_spec_batch.cols(batch, 64);
+    dev.sylvester.kernels.ffi.syl_spec_batch.logits(batch, logits);
+    dev.sylvester.kernels.ffi.syl_spec_batch.stride(batch, 64);
+    dev.sylvester.kernels.ffi.syl_spec_batch.tokens(batch, tokens);
+    dev.sylvester.kernels.ffi.syl_spec_batch.samplers(batch, sampler);
+    dev.sylvester.kernels.ffi.syl_spec_batch.positions(batch, positions);
+    MemorySegment result = arena.allocate(dev.sylvester.kernels.ffi.syl_spec_result.layout());
+    dev.sylvester.kernels.ffi.syl_spec_result.struct_size(result, (int) result.byteSize());
+    MemorySegment workspace = arena.allocate(1 << 16, 8);
+    try (syl_sampler jniSampler = new syl_sampler();
+        syl_spec_batch jniBatch = new syl_spec_batch();
+        syl_spec_result jniResult = new syl_spec_result()) {
+      jniSampler.struct_size(jniSampler.sizeof()).temperature(1).top_p(1).repetition_penalty(1);
+      jniBatch.struct_size(jniBatch.sizeof()).mode(sylvester.SYL_SPEC_TOKEN).sequences(1);
+      jniBatch.row_begin(longs(begins)).cols(64).logits(floats(logits)).stride(64);
+      jniBatch.tokens(ints(tokens)).samplers(jniSampler).positions(longs(positions));
+      jniResult.struct_size(jniResult.sizeof());
+      // accepted, next_token, path
+      same(
+          "spec_verify",
+          arena.allocate(JAVA_INT, 5),
+          y -> {
+            dev.sylvester.kernels.ffi.syl_spec_result.accepted(result, y);
+            dev.sylvester.kernels.ffi.syl_spec_result.next_token(result, y.asSlice(4));
+            dev.sylvester.kernels.ffi.syl_spec_result.path(result, y.asSlice(8));
+            return SylvesterFfi.syl_spec_verify_f32(
+                batch, result, workspace, workspace.byteSize(), pool);
+          },
+          y -> {
+            jniResult.accepted(ints(y)).next_token(ints(y.asSlice(4))).path(ints(y.asSlice(8)));
+            return sylvester.syl_spec_verify_f32(
+                jniBatch, jniResult, pointer(workspace), workspace.byteSize(), jniPool);
+          });
     }
   }
 
