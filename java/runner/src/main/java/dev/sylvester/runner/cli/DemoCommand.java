@@ -23,6 +23,9 @@ import picocli.CommandLine.Option;
 final class DemoCommand implements Callable<Integer> {
   private static final int MAX_TOKENS = 256;
 
+  /** Enough to see what the ways cost. */
+  private static final int DIFFUSION_PROBLEMS = 2;
+
   /** A line of the closing table. */
   private record Row(String cache, Score score, long cacheBytesPerToken) {}
 
@@ -54,6 +57,7 @@ final class DemoCommand implements Callable<Integer> {
           model.describe().parameters(), model.threads(), Sylvester.tier());
       List<Problem> chosen = problems.subList(0, count);
       printTable(List.of(aloud(plain, chosen), quietly(packed, chosen)));
+      new DiffusionDemo(main).run(chosen.subList(0, Math.min(count, DIFFUSION_PROBLEMS)));
     }
     return 0;
   }

@@ -11,6 +11,7 @@ import picocli.CommandLine.Spec;
     subcommands = {
       EvalGsmMiniCommand.class,
       EvalGsm8kCommand.class,
+      EvalDiffusionCommand.class,
       EvalKvCommand.class,
       EvalPasskeyCommand.class,
       EvalSpecCommand.class

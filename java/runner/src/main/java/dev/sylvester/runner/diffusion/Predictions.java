@@ -27,8 +27,8 @@ public final class Predictions {
     candidates = 0;
   }
 
-  /** Adds a position that is not yet there. */
-  void add(int position) {
+  /** Adds a row for a position; for {@link StopRule#watch}, nothing when it has one already. */
+  public void add(int position) {
     if (rows[position] < 0) {
       rows[position] = count;
       positions[count++] = position;

@@ -5,9 +5,12 @@ import static dev.sylvester.runner.cli.Cli.run;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import java.io.IOException;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -108,6 +111,48 @@ class DiffusionCliTest {
     assertThat(diffusion.get("planned_paths").intValue()).isEqualTo(10);
     assertThat(diffusion.get("paths").intValue()).isBetween(1, 10);
     assertThat(diffusion.get("votes").isObject()).isTrue();
+  }
+
+  @Test
+  void comparesWays(@TempDir Path folder) throws IOException {
+    Path svg = folder.resolve("a.svg");
+    String[] arguments = {
+      "eval",
+      "diffusion",
+      "--limit",
+      "2",
+      "--ways",
+      "low-confidence/steps=4,threshold:0.5/dual/eos,local-leap:0.8,0.6,3/block=32/prophet:9,9,9",
+      "--json",
+      "--svg",
+      svg.toString()
+    };
+    JsonNode rows = run(arguments).json().get("rows");
+    assertThat(rows.findValuesAsText("way"))
+        .containsExactly(
+            "low-confidence/steps=4",
+            "threshold:0.5/dual/eos",
+            "local-leap:0.8,0.6,3/block=32/prophet:9,9,9");
+    assertThat(rows.get(0).get("passes").doubleValue()).isEqualTo(4);
+    assertThat(rows.get(0).get("problems").intValue()).isEqualTo(2);
+    assertThat(svg).content().contains("<svg");
+    String[] early = {
+      "eval",
+      "diffusion",
+      "--train",
+      "--limit",
+      "1",
+      "--ways",
+      "low-confidence/steps=8",
+      "--emergence",
+      svg.toString(),
+      "--json"
+    };
+    JsonNode shares = run(early).json().get("shares");
+    assertThat(shares).hasSize(9);
+    assertThat(shares.get(8).doubleValue()).isEqualTo(shares.get(7).doubleValue());
+    assertFails(run("eval", "diffusion", "--limit", "0"), "limit is 0");
+    assertFails(run("eval", "diffusion", "--ways", "margin/x", "--limit", "1"), "stop is 'x'");
   }
 
   @Test
