@@ -72,6 +72,7 @@ struct Speculating {
   bool adaptive = false;  // a draft ends with the token that makes it unlikely to survive
   bool masked = false;    // some pairs of tokens are forbidden
   bool plain = false;     // no speculation at all
+  bool coupled = false;   // the draft draws with the target's own numbers
   Mistake mistake = Mistake::kNone;
 };
 
@@ -124,14 +125,21 @@ class TextWriter {
     sampling_.resize(static_cast<size_t>(bytes) / 8 + 1);
   }
 
+  // Those with the numbers first .. first + count - 1, s.length tokens each or some more.
+  const std::vector<std::vector<int32_t>>& Texts(int64_t first, int64_t count) {
+    texts_.assign(static_cast<size_t>(count), {});
+    Finish(first);
+    return texts_;
+  }
+
+  const Counted& counted() const { return counted_; }
+
   Counted Write(int64_t begin, int64_t end) {
     size_t cells = 1;
     for (size_t i = 0; i < s_.length; ++i) cells *= cols_;
     counted_.cells.assign(cells, 0);
     for (int64_t first = begin; first < end; first += kTexts) {
-      texts_.assign(static_cast<size_t>(std::min(kTexts, end - first)), {});
-      Finish(first);
-      for (const auto& text : texts_) {
+      for (const auto& text : Texts(first, std::min(kTexts, end - first))) {
         size_t cell = 0;
         for (size_t i = 0; i < s_.length; ++i) cell = cell * cols_ + static_cast<size_t>(text[i]);
         ++counted_.cells[cell];
@@ -204,6 +212,7 @@ class TextWriter {
     for (size_t i = 1; i <= s_.most && survives > 0.25; ++i) {
       const size_t depth = s_.tree ? 1 : i, sibling = s_.tree ? i - 1 : 0;
       drawn.purpose = static_cast<uint32_t>(SYL_PURPOSE_DRAFT + 4 * (depth + 256 * sibling));
+      if (s_.coupled) drawn.purpose = SYL_PURPOSE_TARGET;
       if (Is(Mistake::kNoiseOfAcceptance)) drawn.purpose = static_cast<uint32_t>(SYL_PURPOSE_ACCEPT + 4 * depth);
       if (Is(Mistake::kNoiseOfResidual)) drawn.purpose = SYL_PURPOSE_RESIDUAL;
       const std::vector<int32_t>& before = s_.tree ? text : path_;
