@@ -17,4 +17,22 @@ final class Drafts {
   static void begin(Draft draft, Text text, int room) {
     draft.begin(text, room, room, room, new PassCosts(), 0);
   }
+
+  static DraftSource source(String name, Proposal proposal) {
+    return new DraftSource() {
+      @Override
+      public String name() {
+        return name;
+      }
+
+      @Override
+      public void propose(Text text, Draft draft) {
+        proposal.propose(text, draft);
+      }
+    };
+  }
+
+  interface Proposal {
+    void propose(Text text, Draft draft);
+  }
 }
