@@ -35,7 +35,7 @@ public final class Decoding {
   private long rowsComputed;
   private long rowsPredicted;
 
-  Decoding(DiffusionRequest request, int vocabSize, boolean shifted) {
+  Decoding(DiffusionRequest request, int vocabSize, boolean shifted, Precision precision) {
     this.request = request;
     this.canvas = request.canvas();
     this.shifted = shifted;
@@ -52,11 +52,14 @@ public final class Decoding {
     this.computed = new boolean[tokens.length];
     this.predictions = new Predictions(tokens.length);
     this.picks = new Picks(tokens.length);
-    this.stats = new RowStats(vocabSize, request.sampling(), canvas.maskId());
     if (canvas.maskId() >= vocabSize) {
       throw new IllegalArgumentException(
           "the mask token is %d, the vocabulary has %d".formatted(canvas.maskId(), vocabSize));
     }
+    this.stats =
+        precision == Precision.F64
+            ? new DoubleStats(vocabSize, request.sampling(), canvas.maskId())
+            : new NativeStats(vocabSize, request.sampling(), canvas.maskId(), tokens.length);
   }
 
   /** What it began with. */

@@ -13,6 +13,7 @@ import java.util.function.Predicate;
  */
 public final class DiffusionDecoder {
   private final Denoiser denoiser;
+  private final Precision precision;
   private final Pass pass = new Pass();
   private int[] canvases = new int[16];
   private int[] rows = new int[16];
@@ -20,7 +21,13 @@ public final class DiffusionDecoder {
 
   /** With a model; the caller closes it. */
   public DiffusionDecoder(Denoiser denoiser) {
+    this(denoiser, Precision.F32);
+  }
+
+  /** With a model and other statistics. */
+  public DiffusionDecoder(Denoiser denoiser, Precision precision) {
     this.denoiser = denoiser;
+    this.precision = precision;
   }
 
   /**
@@ -45,7 +52,7 @@ public final class DiffusionDecoder {
     List<Decoding> decodings = new ArrayList<>();
     int length = 0;
     for (DiffusionRequest request : requests) {
-      decodings.add(new Decoding(request, denoiser.vocabSize(), denoiser.shifted()));
+      decodings.add(new Decoding(request, denoiser.vocabSize(), denoiser.shifted(), precision));
       length = Math.max(length, request.canvas().tokens().length);
     }
     denoiser.reserve(2 * requests.size(), length);

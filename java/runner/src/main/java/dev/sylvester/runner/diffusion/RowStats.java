@@ -1,178 +1,35 @@
 package dev.sylvester.runner.diffusion;
 
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
-import java.util.SplittableRandom;
 
-/** Statistics of rows of logits, in 64-bit floats. */
-final class RowStats {
-  private final int vocabSize;
-  private final Sampling sampling;
-  private final boolean[] banned;
-  private final boolean[] doubted;
-  private final double[] row;
-  private int[] argmax = new int[0];
-  private int[] token;
-  private double[] best;
-  private double[] gap;
-  private double[] logSum;
-  private double[] entropy;
-  private double[] probability;
-  private MemorySegment logits;
-  private MemorySegment unconditional;
-
-  RowStats(int vocabSize, Sampling sampling, int maskId) {
-    this.vocabSize = vocabSize;
-    this.sampling = sampling;
-    this.banned = flags(sampling.banned());
-    this.doubted = flags(sampling.doubted());
-    this.row = new double[vocabSize];
-    if (!sampling.allowMask()) {
-      banned[maskId] = true;
-    }
-  }
-
-  private boolean[] flags(Iterable<Integer> tokens) {
-    boolean[] flags = new boolean[vocabSize];
-    for (int token : tokens) {
-      if (token < 0 || token >= vocabSize) {
-        throw new IllegalArgumentException(
-            "token is %d, must be 0..%d".formatted(token, vocabSize - 1));
-      }
-      flags[token] = true;
-    }
-    return flags;
-  }
-
+/** Statistics of rows of logits. */
+interface RowStats {
   /**
    * Reads rows.
    *
-   * @param logits count x vocabSize floats
+   * @param logits a row of floats for each prediction
    * @param unconditional the same for guidance, or null
+   * @throws IllegalStateException when one is not finite
    */
-  void compute(MemorySegment logits, MemorySegment unconditional, Predictions of, Decoding at) {
-    this.logits = logits;
-    this.unconditional = unconditional;
-    reserve(of.count());
-    for (int r = 0; r < of.count(); r++) {
-      compute(r, of.position(r), at);
-    }
-  }
+  void compute(MemorySegment logits, MemorySegment unconditional, Predictions of, Decoding at);
 
-  private void reserve(int count) {
-    if (argmax.length < count) {
-      argmax = new int[count];
-      token = new int[count];
-      best = new double[count];
-      gap = new double[count];
-      logSum = new double[count];
-      entropy = new double[count];
-      probability = new double[count];
-    }
-  }
+  int argmax(int r);
 
-  private double logit(int r, int v) {
-    long index = (long) r * vocabSize + v;
-    float z = logits.getAtIndex(ValueLayout.JAVA_FLOAT, index);
-    if (unconditional == null) {
-      return z;
-    }
-    float u = unconditional.getAtIndex(ValueLayout.JAVA_FLOAT, index);
-    return u + (sampling.guidance() + 1) * ((double) z - u);
-  }
+  int token(int r);
 
-  private void compute(int r, int position, Decoding at) {
-    int first = -1;
-    double z1 = Double.NEGATIVE_INFINITY;
-    double z2 = Double.NEGATIVE_INFINITY;
-    for (int v = 0; v < vocabSize; v++) {
-      double z = banned[v] ? Double.NEGATIVE_INFINITY : logit(r, v);
-      if (Double.isNaN(z) || z == Double.POSITIVE_INFINITY) {
-        throw notFinite(position, at);
-      }
-      row[v] = z;
-      if (z > z1) {
-        z2 = z1;
-        z1 = z;
-        first = v;
-      } else if (z > z2) {
-        z2 = z;
-      }
-    }
-    if (first < 0) {
-      throw notFinite(position, at);
-    }
-    argmax[r] = first;
-    best[r] = z1;
-    gap[r] = z1 - z2;
-    double scale =
-        sampling.tempered() && sampling.temperature() > 0 ? 1 / sampling.temperature() : 1;
-    double sum = 0;
-    double moment = 0;
-    for (int v = 0; v < vocabSize; v++) {
-      if (v != first && !doubted[v] && row[v] != Double.NEGATIVE_INFINITY) {
-        double d = (row[v] - z1) * scale;
-        double e = Math.exp(d);
-        sum += e;
-        moment += d * e;
-      }
-    }
-    double own = doubted[first] ? 0 : 1;
-    logSum[r] = Math.log(own + sum);
-    entropy[r] = sum == 0 ? 0 : logSum[r] - moment / (own + sum);
-    token[r] = sampling.temperature() == 0 ? first : draw(position, at);
-    probability[r] = doubted[token[r]] ? 0 : Math.exp((row[token[r]] - z1) * scale) / (own + sum);
-  }
+  /** Of the token. */
+  double probability(int r);
 
-  /** The largest of logits with Gumbel noise: a draw from softmax(z / temperature). */
-  private int draw(int position, Decoding at) {
-    SplittableRandom random = at.random(position);
-    int drawn = -1;
-    double most = Double.NEGATIVE_INFINITY;
-    for (int v = 0; v < vocabSize; v++) {
-      double noise = -Math.log(-Math.log(random.nextDouble(Double.MIN_NORMAL, 1)));
-      double value = row[v] + sampling.temperature() * noise;
-      if (value > most) {
-        most = value;
-        drawn = v;
-      }
-    }
-    return drawn;
-  }
+  double probability(int r, int token);
 
-  private static IllegalStateException notFinite(int position, Decoding at) {
+  double gap(int r);
+
+  double margin(int r);
+
+  double entropy(int r);
+
+  static IllegalStateException notFinite(int position, Decoding at) {
     return new IllegalStateException(
         "the logits of position %d are not finite in step %d".formatted(position, at.step()));
-  }
-
-  int argmax(int r) {
-    return argmax[r];
-  }
-
-  int token(int r) {
-    return token[r];
-  }
-
-  double probability(int r) {
-    return probability[r];
-  }
-
-  /** Of any token that is not banned, without temperature. */
-  double probability(int r, int v) {
-    return banned[v] ? 0 : Math.exp(logit(r, v) - best[r] - logSum[r]);
-  }
-
-  double gap(int r) {
-    return gap[r];
-  }
-
-  double margin(int r) {
-    double scale =
-        sampling.tempered() && sampling.temperature() > 0 ? 1 / sampling.temperature() : 1;
-    return -Math.expm1(-gap[r] * scale) * Math.exp(-logSum[r]);
-  }
-
-  double entropy(int r) {
-    return entropy[r];
   }
 }

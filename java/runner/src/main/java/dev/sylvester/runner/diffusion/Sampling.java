@@ -42,6 +42,11 @@ public record Sampling(
     doubted = Set.copyOf(doubted);
   }
 
+  /** What logits are multiplied by before confidence, margin and entropy. */
+  double scale() {
+    return tempered && temperature > 0 ? 1 / temperature : 1;
+  }
+
   /** The same with another temperature. */
   public Sampling withTemperature(double temperature) {
     return new Sampling(temperature, tempered, seed, guidance, banned, doubted, allowMask);

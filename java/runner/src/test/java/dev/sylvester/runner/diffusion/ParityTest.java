@@ -190,7 +190,7 @@ class ParityTest {
       compare(name + " " + rule, request, oracle, want);
     } else {
       stuck++;
-      assertThatThrownBy(() -> new DiffusionDecoder(oracle).fill(request))
+      assertThatThrownBy(() -> new DiffusionDecoder(oracle, Precision.F64).fill(request))
           .describedAs(name)
           .isInstanceOf(IllegalStateException.class)
           .hasMessageContaining("has committed no token in steps");
@@ -198,7 +198,7 @@ class ParityTest {
   }
 
   private void compare(String name, DiffusionRequest request, Oracle oracle, ReferenceLoops want) {
-    DiffusionResult got = new DiffusionDecoder(oracle).fill(request);
+    DiffusionResult got = new DiffusionDecoder(oracle, Precision.F64).fill(request);
     int from = request.canvas().promptLength();
     assertThat(got.tokens())
         .describedAs(name)

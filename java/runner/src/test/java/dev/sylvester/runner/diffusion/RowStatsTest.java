@@ -10,25 +10,37 @@ import java.lang.foreign.ValueLayout;
 import java.util.Random;
 import java.util.Set;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.Parameter;
+import org.junit.jupiter.params.ParameterizedClass;
+import org.junit.jupiter.params.provider.EnumSource;
 
 /** Against plain sums over the definition. */
+@ParameterizedClass
+@EnumSource(Precision.class)
 class RowStatsTest {
+  @Parameter private Precision precision;
+
+  /** Of sums. */
+  private double error() {
+    return precision == Precision.F64 ? 1e-12 : 2e-6;
+  }
+
   private static final int MASK = 0;
   private static final float NEVER = Float.NEGATIVE_INFINITY;
 
-  private static RowStats stats(Sampling sampling, float... logits) {
+  private RowStats stats(Sampling sampling, float... logits) {
     return seeded(sampling, 0, logits);
   }
 
-  private static RowStats seeded(Sampling sampling, long seed, float... logits) {
+  private RowStats seeded(Sampling sampling, long seed, float... logits) {
     Canvas canvas = Canvas.of(new int[0], 1, MASK);
     DiffusionRequest request =
         DiffusionRequest.of(canvas, new SemiAutoregressive(1, 1))
             .withSampling(sampling.withSeed(seed));
-    Decoding decoding = new Decoding(request, logits.length, false);
+    Decoding decoding = new Decoding(request, logits.length, false, precision);
     Predictions predictions = new Predictions(1);
     predictions.add(0);
-    RowStats stats = new RowStats(logits.length, request.sampling(), MASK);
+    RowStats stats = decoding.stats();
     MemorySegment rows = Arena.ofAuto().allocateFrom(ValueLayout.JAVA_FLOAT, logits);
     stats.compute(rows, null, predictions, decoding);
     return stats;
@@ -71,10 +83,10 @@ class RowStatsTest {
         double p1 = Math.exp(row[first] * scale) / sum;
         assertThat(got.argmax(0)).isEqualTo(first);
         assertThat(got.gap(0)).isEqualTo(row[first] - second);
-        assertThat(got.entropy(0)).isCloseTo(entropy, within(1e-12 + 1e-12 * entropy));
-        assertThat(got.margin(0)).isCloseTo(p1 - Math.exp(second * scale) / sum, within(1e-12));
+        assertThat(got.entropy(0)).isCloseTo(entropy, within(error() + error() * entropy));
+        assertThat(got.margin(0)).isCloseTo(p1 - Math.exp(second * scale) / sum, within(error()));
         double token = Math.exp(row[got.token(0)] * scale) / sum;
-        assertThat(got.probability(0)).isCloseTo(token, within(1e-12));
+        assertThat(got.probability(0)).isCloseTo(token, within(error()));
       }
     }
   }
@@ -87,7 +99,7 @@ class RowStatsTest {
     for (int seed = 0; seed < 300; seed++) {
       RowStats got = seeded(Sampling.GREEDY.withTemperature(2), seed, row);
       drawn[got.token(0)]++;
-      assertThat(got.probability(0)).isCloseTo(Math.exp(got.token(0)) / sum, within(1e-14));
+      assertThat(got.probability(0)).isCloseTo(Math.exp(got.token(0)) / sum, within(error()));
     }
     assertThat(drawn[MASK]).isZero();
     assertThat(drawn).satisfies(d -> assertThat(d[1]).isPositive());
@@ -122,13 +134,13 @@ class RowStatsTest {
     RowStats banned = stats(Sampling.GREEDY.withBanned(Set.of(1)), row);
     assertThat(banned.argmax(0)).isEqualTo(2);
     assertThat(banned.gap(0)).isEqualTo(1);
-    assertThat(banned.probability(0)).isCloseTo(1 / (1 + Math.exp(-1)), within(1e-14));
+    assertThat(banned.probability(0)).isCloseTo(1 / (1 + Math.exp(-1)), within(error()));
     assertThat(banned.probability(0, 1)).isZero();
     RowStats doubted = stats(Sampling.GREEDY.withDoubted(Set.of(1)), row);
     assertThat(doubted.argmax(0)).isEqualTo(1);
     assertThat(doubted.probability(0)).isZero();
     RowStats other = stats(Sampling.GREEDY.withDoubted(Set.of(2)), row);
-    assertThat(other.probability(0)).isCloseTo(1 / (1 + Math.exp(-2)), within(1e-14));
+    assertThat(other.probability(0)).isCloseTo(1 / (1 + Math.exp(-2)), within(error()));
     assertThat(stats(Sampling.GREEDY.withAllowMask(true), row).argmax(0)).isEqualTo(MASK);
   }
 
@@ -144,7 +156,7 @@ class RowStatsTest {
     assertThat(equal.argmax(0)).isZero();
     assertThat(equal.gap(0)).isZero();
     assertThat(equal.margin(0)).isZero();
-    assertThat(equal.entropy(0)).isCloseTo(Math.log(4), within(1e-15));
+    assertThat(equal.entropy(0)).isCloseTo(Math.log(4), within(error()));
     RowStats far = stats(Sampling.GREEDY, 0, 1e30f, -1e30f);
     assertThat(far.probability(0)).isEqualTo(1);
     assertThat(far.entropy(0)).isZero();

@@ -1,0 +1,125 @@
+package dev.sylvester.runner.diffusion;
+
+import dev.sylvester.kernels.LogitsOptions;
+import dev.sylvester.kernels.LogitsStats;
+import dev.sylvester.kernels.SylvesterException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.Set;
+import java.util.stream.IntStream;
+
+/** In one native read of each row. */
+final class NativeStats implements RowStats {
+  private final int vocabSize;
+  private final Sampling sampling;
+  private final LogitsOptions options;
+  private final LogitsStats stats;
+  private final MemorySegment streams;
+  private final boolean[] impossible;
+  private MemorySegment logits;
+  private MemorySegment unconditional;
+
+  NativeStats(int vocabSize, Sampling sampling, int maskId, int rows) {
+    this.vocabSize = vocabSize;
+    this.sampling = sampling;
+    this.impossible = new boolean[vocabSize];
+    int[] banned = ids(sampling.banned(), sampling.allowMask() ? -1 : maskId);
+    int[] ignored =
+        IntStream.concat(IntStream.of(banned), IntStream.of(ids(sampling.doubted(), -1))).toArray();
+    for (int token : ignored) {
+      impossible[token] = true;
+    }
+    Arena arena = Arena.ofAuto();
+    this.options =
+        LogitsOptions.allocate(arena)
+            .guidance((float) sampling.guidance())
+            .temperature((float) (1 / sampling.scale()))
+            .drawTemperature((float) sampling.temperature())
+            .seed(sampling.seed())
+            .banned(banned)
+            .ignored(ignored);
+    this.stats = LogitsStats.allocate(rows, arena);
+    this.streams = arena.allocate(ValueLayout.JAVA_LONG, rows);
+  }
+
+  private int[] ids(Set<Integer> tokens, int more) {
+    for (int token : tokens) {
+      if (token < 0 || token >= vocabSize) {
+        throw new IllegalArgumentException(
+            "token is %d, must be 0..%d".formatted(token, vocabSize - 1));
+      }
+    }
+    return IntStream.concat(
+            tokens.stream().mapToInt(Integer::intValue),
+            more < 0 ? IntStream.empty() : IntStream.of(more))
+        .toArray();
+  }
+
+  @Override
+  public void compute(
+      MemorySegment logits, MemorySegment unconditional, Predictions of, Decoding at) {
+    this.logits = logits;
+    this.unconditional = unconditional;
+    options.step(at.step());
+    for (int r = 0; r < of.count(); r++) {
+      streams.setAtIndex(ValueLayout.JAVA_LONG, r, of.position(r));
+    }
+    int count = of.count();
+    try {
+      stats.compute(
+          options, logits, unconditional, vocabSize, count, vocabSize, null, streams, count, null);
+    } catch (SylvesterException e) {
+      for (int r = 0; r < count; r++) {
+        if (Double.isNaN(stats.tail(r))) {
+          throw RowStats.notFinite(of.position(r), at);
+        }
+      }
+      throw e;
+    }
+  }
+
+  @Override
+  public int argmax(int r) {
+    return stats.argmax(r);
+  }
+
+  @Override
+  public int token(int r) {
+    return stats.token(r);
+  }
+
+  @Override
+  public double probability(int r) {
+    return stats.probability(r);
+  }
+
+  @Override
+  public double probability(int r, int v) {
+    if (impossible[v]) {
+      return 0;
+    }
+    long index = (long) r * vocabSize + v;
+    double z = logits.getAtIndex(ValueLayout.JAVA_FLOAT, index);
+    if (unconditional != null) {
+      float u = unconditional.getAtIndex(ValueLayout.JAVA_FLOAT, index);
+      z = u + (sampling.guidance() + 1) * (z - u);
+    }
+    return Math.exp(z * sampling.scale() - stats.logSumExp(r));
+  }
+
+  @Override
+  public double gap(int r) {
+    return stats.gap(r);
+  }
+
+  @Override
+  public double margin(int r) {
+    return stats.margin(r);
+  }
+
+  @Override
+  public double entropy(int r) {
+    return stats.entropy(r);
+  }
+}
