@@ -16,6 +16,14 @@ constexpr double kLloydMax[3][8] = {
      1.6180463860218826, 2.0690172265313866, 2.7325895709951631},
 };
 
+constexpr uint8_t kLargest = 0xf7;  // the scale 61440
+
+uint32_t BitsOf(float x) {
+  uint32_t bits;
+  std::memcpy(&bits, &x, sizeof(bits));
+  return bits;
+}
+
 }  // namespace
 
 float KvPlan::Clip(int32_t what, int32_t bits) const {
@@ -55,13 +63,17 @@ float KvScaleToFloat(uint8_t scale) {
   return value;
 }
 
-uint8_t KvScaleFromFloat(float x) {
-  constexpr uint8_t kLargest = 0xf7;
+uint8_t KvScaleNearest(float x) {
   if (x >= 61440) return kLargest;
   if (x < 0x1p-14f) return static_cast<uint8_t>(std::nearbyint(x * 0x1p17f));
-  uint32_t bits;
-  std::memcpy(&bits, &x, sizeof(bits));
+  const uint32_t bits = BitsOf(x);
   return static_cast<uint8_t>(((bits + 0x7ffff + (bits >> 20 & 1)) >> 20) - (112 << 3));
+}
+
+uint8_t KvScaleUp(float x) {
+  if (x >= 61440) return kLargest;
+  if (x < 0x1p-14f) return static_cast<uint8_t>(std::ceil(x * 0x1p17f));
+  return static_cast<uint8_t>(((BitsOf(x) + 0xfffff) >> 20) - (112 << 3));
 }
 
 }  // namespace sylvester

@@ -127,7 +127,7 @@ syl_status CheckOptions(const char* where, const syl_kv_geometry& g, KvPlan* pla
   REQUIRE_RANGE("grid", o.grid, SYL_KV_UNIFORM, SYL_KV_LLOYD_MAX);
   REQUIRE_RANGE("clip_mode", o.clip_mode, SYL_KV_CLIP_RANGE, SYL_KV_CLIP_MIDPOINT);
   REQUIRE_RANGE("integer_zero", o.integer_zero, 0, 1);
-  REQUIRE_RANGE("refine", o.refine, 0, 4);
+  REQUIRE_RANGE("balance", o.balance, 0, 1);
   REQUIRE(o.clip_keys > 0 && o.clip_keys <= 1, SYL_BAD_VALUE, "clip_keys is %g, must be more than 0, 1 or less",
           static_cast<double>(o.clip_keys));
   REQUIRE(o.clip_values > 0 && o.clip_values <= 1, SYL_BAD_VALUE, "clip_values is %g, must be more than 0, 1 or less",
@@ -141,6 +141,7 @@ syl_status CheckOptions(const char* where, const syl_kv_geometry& g, KvPlan* pla
   REQUIRE(!post_rope || o.rotate_keys != SYL_KV_ROTATE_GROUP, SYL_UNSUPPORTED,
           "rotate_keys is %d, ROTATE_GROUP, which needs PRE_ROPE", o.rotate_keys);
   REQUIRE(!post_rope || o.sort == 0, SYL_UNSUPPORTED, "sort is %d, which needs PRE_ROPE", o.sort);
+  REQUIRE(post_rope || o.balance == 0, SYL_UNSUPPORTED, "balance is %d, which needs POST_ROPE", o.balance);
 
   if (syl_status s = CheckHeadGroup(where, g, &o)) return s;
   const int64_t most = o.sort != 0 ? g.kv_heads * g.head_dim : g.head_dim;

@@ -13,6 +13,7 @@ namespace sylvester {
 
 constexpr int64_t kKvTile = 16;          // tokens of a tile
 constexpr int64_t kKvMaxHeadGroup = 16;  // heads that are rotated together
+constexpr float kKvMaxGain = 8;          // of balance; the least is 1 / 8
 
 // ---- Bytes of a tile ---------------------------------------------------------------------------------------------
 // Words are little-endian uint32. A plane has 8 / bits codes to a byte, so that (word >> j bits) & mask has one code in
@@ -33,23 +34,21 @@ constexpr int64_t kKvMaxHeadGroup = 16;  // heads that are rotated together
 // scales, value zeros, padded to 64 bytes; 0 throughout is a tile of nothing.
 
 // ---- Quantiser of a group x[0..n) ----------------------------------------------------------------------------------
-// x: centred, limited to +-2^100 (so that no sum of R overflows), rotated, then rounded to halves (saturating at
-// +-65504) whether they are kept as such or not; keys of PRE_ROPE plans are rounded to such halves first. Channels of a
-// group in ascending order (of their places in the rotated head, for sorted groups in the rotated layer). Every
-// operation is rounded to float once, none is fused; round is to nearest even; scale() is KvScaleFromFloat and back.
+// x: centred, balanced, limited to +-2^100 (so that no sum of R overflows), rotated, then rounded to halves
+// (saturating) whether they are kept as such or not; keys of PRE_ROPE plans are rounded to such halves first. Channels
+// of a group in ascending order (of their places in the rotated head, for sorted groups in the rotated layer). Every
+// operation is rounded to float once, none is fused; round is to nearest even.
 //
 //   UNIFORM, m = 2^bits - 1, u = zero_unit
 //     lo = min x, hi = max x
 //     CLIP_RANGE: lo = clip lo, hi = clip hi
 //     CLIP_MIDPOINT: mid = (lo + hi) 0.5, half = ((hi - lo) 0.5) clip; lo = mid - half, hi = mid + half
 //     s = scale(max((hi - lo) / m, max(|lo|, |hi|) / (119 u)));  if s = 0: z = 0, all q = 0
+//     scale: KvScaleUp for 8 bits, since a step that is 1/17 too small cuts off 15 codes; KvScaleNearest for fewer
 //     inverse = 1 / s;  z = clamp(round((-lo inverse) / u), -128, 127);  q = clamp(round(x inverse + u z), 0, m)
-//     refine times: Sq = sum q, Sqq = sum q^2 (exact), Sx = sum x, Sxq = sum x q, each a sum of 16 lanes, element i in
-//       lane i mod 16, ascending from 0, the lanes then added as i + 8, i + 4, i + 2, i + 1;
-//       den = n Sqq - Sq^2 (exact); slope = (n Sxq - Sx Sq) / den; unless den > 0 and slope > 0 stop;
-//       lo = (Sx - slope Sq) / n;  s, z and q as above from max(slope, |lo| / (119 u)) and lo
 //   LLOYD_MAX
-//     s = scale(sqrt(sum x^2 / n) c), the sum as Sx, c = float(ell / 31) (kv.h);  if s = 0: z = 0, all q = 0
+//     s = KvScaleNearest(sqrt(sum x^2 / n) c), c = float(ell / 31) (kv.h), the sum of 16 lanes, element i in lane i mod
+//     16, ascending from 0, the lanes then added as i + 8, i + 4, i + 2, i + 1;  if s = 0: z = 0, all q = 0
 //     inverse = 1 / s;  z = 32;  q = the number of thresholds t, t < x inverse + 32
 // Sinks: s, z and all q are 0.
 
@@ -72,6 +71,7 @@ struct KvLayer {
   // head * groups_per_head + c / group.
   std::vector<uint16_t> group_of;
   std::vector<float> center_keys, center_values;  // [kv_heads * head_dim], empty: none
+  std::vector<float> gain_keys;                   // [kv_heads * head_dim] of balance, empty: none
 };
 
 // How codes become numbers: x^ = s (level[q] - zero_unit z).
@@ -114,8 +114,8 @@ struct KvPlan {
 // Checks a geometry; hash: FNV-1a of its fields, what plans and calibrations of other geometries are told from it by.
 syl_status CheckKvGeometry(const char* function, const syl_kv_geometry* geometry, uint64_t* hash);
 
-// Checks geometry and options and lays out the tiles; what a calibration adds (centers, group_of of sorted channels) is
-// left empty. function names the caller in error texts.
+// Checks geometry and options and lays out the tiles; what a calibration adds (centers, gains, group_of of sorted
+// channels) is left empty. function names the caller in error texts.
 syl_status MakeKvPlan(const char* function, const syl_kv_geometry* geometry, const syl_kv_options* options,
                       KvPlan* plan);
 
@@ -125,8 +125,9 @@ syl_status KvRotation(const char* function, const KvPlan& plan, int32_t rotate, 
 
 // The upper eight bits, without the sign, of a half: s = 2^(e - 15) (1 + f / 8), subnormal for e = 0, at most 0xf7.
 float KvScaleToFloat(uint8_t scale);
-// Nearest, ties to even; x >= 0 and not NaN; saturates at 61440.
-uint8_t KvScaleFromFloat(float x);
+// The nearest, ties to even, and the least that is not below x; x >= 0 and not NaN; both saturate at 61440.
+uint8_t KvScaleNearest(float x);
+uint8_t KvScaleUp(float x);
 
 uint32_t Crc32(const void* data, int64_t bytes, uint32_t crc = 0);  // of zlib
 

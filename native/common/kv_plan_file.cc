@@ -16,7 +16,7 @@ namespace sylvester {
 namespace {
 
 constexpr char kMagic[] = "SYLKVPLN";
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kVersion = 2;
 constexpr int64_t kOptions = 32, kOptionsBytes = 19 * 4, kHeaderBytes = kOptions + kOptionsBytes + 4;
 
 static_assert(offsetof(syl_kv_options, window) + sizeof(int32_t) - offsetof(syl_kv_options, rope) == kOptionsBytes,
@@ -53,7 +53,7 @@ uint8_t* PutChecksum(uint8_t* begin, uint8_t* end) {
 
 int64_t LayerBytes(const syl_kv_options& options, int64_t channels) {
   const bool keys = (options.center & SYL_KV_CENTER_KEYS) != 0, values = (options.center & SYL_KV_CENTER_VALUES) != 0;
-  return 4 + channels * (2 * (options.sort != 0) + 4 * keys + 4 * values) + 4;
+  return 4 + channels * (2 * (options.sort != 0) + 4 * keys + 4 * values + 4 * (options.balance != 0)) + 4;
 }
 
 #define REQUIRE(condition, offset, format, ...)                                                                   \
@@ -99,6 +99,15 @@ syl_status CheckFinite(const char* function, int64_t offset, const std::vector<f
   for (size_t i = 0; i < center.size(); ++i) {
     REQUIRE(std::isfinite(center[i]), offset + 4 * static_cast<int64_t>(i), "mean is %g, must be finite",
             static_cast<double>(center[i]));
+  }
+  return SYL_OK;
+}
+
+syl_status CheckGains(const char* function, int64_t offset, const std::vector<float>& gains) {
+  for (size_t i = 0; i < gains.size(); ++i) {
+    REQUIRE(gains[i] >= 1 / kKvMaxGain && gains[i] <= kKvMaxGain, offset + 4 * static_cast<int64_t>(i),
+            "gain is %g, must be %g..%g", static_cast<double>(gains[i]), static_cast<double>(1 / kKvMaxGain),
+            static_cast<double>(kKvMaxGain));
   }
   return SYL_OK;
 }
@@ -150,6 +159,11 @@ syl_status Load(const char* function, const uint8_t* file, int64_t bytes, const 
       from = Get(from, channels, center);
       if (syl_status s = CheckFinite(function, offset, *center)) return s;
     }
+    if (options.balance != 0) {
+      const int64_t offset = from - file;
+      from = Get(from, channels, &layer.gain_keys);
+      if (syl_status s = CheckGains(function, offset, layer.gain_keys)) return s;
+    }
     from += 4;
   }
   SealKvPlan(plan);
@@ -180,6 +194,7 @@ void SaveKvPlan(const KvPlan& plan, uint8_t* file) {
     if (plan.options.sort != 0) to = Put(to, layer.group_of.data(), layer.group_of.size());
     to = Put(to, layer.center_keys.data(), layer.center_keys.size());
     to = Put(to, layer.center_values.data(), layer.center_values.size());
+    to = Put(to, layer.gain_keys.data(), layer.gain_keys.size());
     to = PutChecksum(begin, to);
   }
 }

@@ -1,7 +1,7 @@
 // A plan as bytes. All numbers are little-endian; offsets of 4-byte numbers are multiples of 4.
 //
 //   0    magic "SYLKVPLN"
-//   8    uint32 version, 1
+//   8    uint32 version, 2
 //   12   uint32 layers
 //   16   uint64 bytes of the file
 //   24   uint64 hash of the geometry
@@ -11,6 +11,7 @@
 //          uint16 bits of keys, uint16 bits of values
 //          sort: uint16 group of each key channel [kv_heads head_dim]
 //          CENTER_KEYS: float mean of each key channel; CENTER_VALUES: of each value channel
+//          balance: float gain of each key channel
 //          uint32 CRC-32 of the layer so far
 #ifndef SYLVESTER_NATIVE_COMMON_KV_PLAN_FILE_H_
 #define SYLVESTER_NATIVE_COMMON_KV_PLAN_FILE_H_

@@ -50,10 +50,13 @@ PRESETS = {
 # ---- The quantiser: float32, every operation rounded ------------------------------------------------------------
 
 
-def scale_bytes(s):
-    """The upper eight bits, without the sign, of the nearest such half: 5 bits of exponent, 3 of fraction."""
+def scale_bytes(s, up=False):
+    """The upper eight bits, without the sign, of the nearest such half, or of the least that is not below s: 5 bits of
+    exponent, 3 of fraction."""
     table = np.arange(0xF8, dtype=np.uint16) << 7
     values = table.view(np.float16).astype(np.float64)
+    if up:
+        return np.searchsorted(values, np.float64(s)).clip(0, len(values) - 1).astype(np.uint8)
     upper = np.searchsorted(values, np.float64(s)).clip(1, len(values) - 1)
     below, above = np.float64(s) - values[upper - 1], values[upper] - np.float64(s)
     even = (upper - 1) % 2 == 0
@@ -108,7 +111,7 @@ def quantize(x, options):
         unit = f(1 if options["integer_zero"] else 2**bits / 64)
 
         def encode(step, lo):
-            byte = scale_bytes(np.maximum(step, np.abs(lo) / (f(119) * unit)))
+            byte = scale_bytes(np.maximum(step, np.abs(lo) / (f(119) * unit)), up=bits == 8)
             s = scale_values(byte)
             inverse = f(1) / s
             zeros = np.where(s > 0, np.clip(np.round((-lo * inverse) / unit), -128, 127), f(0))
@@ -123,20 +126,13 @@ def quantize(x, options):
         else:
             lo, hi = clip * lo, clip * hi
         codes, byte, zeros = encode(np.maximum((hi - lo) / top, np.abs(hi) / (f(119) * unit)), lo)
-        for _ in range(options["refine"]):
-            sum_q, sum_x = codes.sum(-1, keepdims=True), lane_sum(x)
-            denominator = n * (codes * codes).sum(-1, keepdims=True) - sum_q * sum_q
-            slope = (n * lane_sum(x * codes) - sum_x * sum_q) / denominator
-            fits = (denominator > 0) & (slope > 0)
-            better = encode(slope, (sum_x - slope * sum_q) / n)
-            codes, byte, zeros = (np.where(fits, new, old) for new, old in zip(better, (codes, byte, zeros)))
         return codes, byte[..., 0], zeros[..., 0], scale_values(byte) * (codes - unit * zeros)
 
 
 def with_defaults(options):
     defaults = dict(
         rope="post", rotate_keys="none", rotate_values="none", sort=False, center="", grid="uniform",
-        clip_mode="range", clip={}, integer_zero=False, refine=0, group=128, first_tokens=0, sinks=0, window=0,
+        clip_mode="range", clip={}, integer_zero=False, balance=False, group=128, first_tokens=0, sinks=0, window=0,
     )  # fmt: skip
     assert options.keys() <= {*defaults, "bits", "layer_bits"}
     return {**defaults, **options}
@@ -175,14 +171,21 @@ def halves(x):
     return x.float().clamp(-65504, 65504).half()
 
 
+def balance(queries, keys, shape):
+    """Second moments of queries and keys after RoPE: the factor on a channel of keys, by the geometric mean of a head."""
+    log = ((queries / keys).log() / 4).view(shape)
+    return (log - log.mean(1, keepdim=True)).exp().clamp(1 / 8, 8).flatten()
+
+
 class Side:
     """Keys or values of a layer: what a token's channels become in the cache."""
 
-    def __init__(self, options, bits, rotate, mean, sort_by, shape):
+    def __init__(self, options, bits, rotate, mean, sort_by, shape, gain=None):
         heads, head_dim = shape
         self.options, self.rotation = {**options, "bits": bits}, rotation(rotate, *shape)
         self.mean = torch.zeros(heads * head_dim).double() if mean is None else mean.float().double()
         channels = heads * head_dim
+        self.gain = torch.ones(channels).double() if gain is None else gain
         self.order = torch.arange(channels)
         group = min(options["group"], channels if sort_by is not None else head_dim)
         if sort_by is not None:
@@ -196,11 +199,11 @@ class Side:
 
     def read(self, x):
         """[tokens, channels] as packed tokens and as halves, rotated back, with the mean."""
-        kept = halves((x.double() - self.mean) @ self.rotation.T).float()
+        kept = halves(((x.double() - self.mean) * self.gain) @ self.rotation.T).float()
         packed = torch.empty_like(kept)
         for group in self.groups:
             packed[:, group] = torch.from_numpy(quantize(kept[:, group].numpy(), self.options)[3])
-        return [(y.double() @ self.rotation + self.mean).float() for y in (packed, kept)]
+        return [(y.double() @ self.rotation / self.gain + self.mean).float() for y in (packed, kept)]
 
 
 class Cache:
@@ -218,8 +221,9 @@ class Cache:
             keys = mean[o["rope"]] if "keys" in o["center"] else None
             values = mean["values"] if "values" in o["center"] else None
             sort_by = mean["pre"] if o["sort"] else None
+            gain = balance(mean["queries"], mean["post squared"] - mean["post"] ** 2, shape) if o["balance"] else None
             self.sides.append((
-                Side(o, bits_keys, o["rotate_keys"], keys, sort_by, shape),
+                Side(o, bits_keys, o["rotate_keys"], keys, sort_by, shape, gain),
                 Side(o, bits_values, o["rotate_values"], values, None, shape),
             ))  # fmt: skip
 
@@ -273,15 +277,16 @@ def replace_attention(model, attend):
 
 
 def calibrate(model, ids):
-    """Means of keys before and after RoPE and of values over windows of CONTEXT, by how many first tokens of each
-    window are left out: those that a cache never packs."""
-    names, skips = ("pre", "post", "values"), (0, FIRST_TOKENS)
+    """Means of keys before and after RoPE, of values, and of squares of keys and queries, over windows of CONTEXT, by how
+    many first tokens of each window are left out: those that a cache never packs."""
+    names, skips = ("pre", "post", "values", "post squared", "queries"), (0, FIRST_TOKENS)
     sums = [{skip: dict.fromkeys(names, 0) for skip in skips} for _ in model.model.layers]
 
     def attend(layer, _, q, k, v, angles):
         q, turned = (x[0] for x in apply_rotary_pos_emb(q[None], k[None], *angles))
         for skip in skips:
-            for name, x in zip(names, (k, turned, v)):
+            squares = q.double().square().unflatten(0, (len(k), -1)).mean(1)
+            for name, x in zip(names, (k, turned, v, turned.double().square(), squares)):
                 sums[layer][skip][name] += x[:, skip:].double().sum(1).flatten()
         y = torch.nn.functional.scaled_dot_product_attention(
             q[None], turned[None], v[None], is_causal=True, enable_gqa=True
@@ -320,10 +325,8 @@ def vectors():
         lambda n: np.where(np.arange(n) == 3, 15 * (1 + 3 / 16), 0),
     ]
     kinds = [dict(grid="lloyd", bits=bits) for bits in (2, 3, 4)]
-    for bits, clip, refine in [
-        (2, 0.8, 0), (2, 0.8, 1), (2, 1, 2), (3, 0.9, 0), (3, 1, 1), (4, 1, 0), (4, 1, 1), (8, 1, 0), (8, 1, 1)
-    ]:  # fmt: skip
-        kinds.append(dict(bits=bits, clip_mode="midpoint", clip=clip, refine=refine))
+    for bits, clip in [(2, 0.8), (2, 0.7), (2, 1), (3, 0.9), (3, 1), (4, 1), (4, 0.95), (8, 1), (8, 0.5)]:
+        kinds.append(dict(bits=bits, clip_mode="midpoint", clip=clip))
     for bits, clip in [(2, 0.8), (2, 0.95), (3, 1), (4, 1), (8, 1)]:
         kinds.append(dict(bits=bits, clip_mode="range", clip=clip, integer_zero=True))
     groups = {n: np.array([make(n) for make in shapes]).astype(np.float16) for n in (32, 64, 128)}

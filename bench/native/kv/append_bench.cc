@@ -33,7 +33,6 @@ syl_kv_options OptionsOf(const std::string& kind, int32_t bits) {
   options.center = options.sort = 0;
   if (kind == "fitted") {
     options.integer_zero = 0;
-    options.refine = 2;
   }
   return options;
 }

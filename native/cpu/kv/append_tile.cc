@@ -19,18 +19,18 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 // ---- Rows of n = 16 i numbers -------------------------------------------------------------------------------------
 
-// y = x - center, or x where that is empty; unless the row is tame limited so that no sum of a rotation overflows.
+// y = (x - center) gain, without what is empty; unless the row is tame limited so that no sum of a rotation overflows.
 template <bool kTame>
-HWY_INLINE void Center(const float* x, const std::vector<float>& center, int64_t n, float* y) {
+HWY_INLINE void Center(const float* x, const std::vector<float>& center, const std::vector<float>& gain, int64_t n,
+                       float* y) {
   const DVirtual d;
   const auto limit = hn::Set(d, 0x1p100f), low = hn::Neg(limit);
   const float* mean = center.empty() ? nullptr : center.data();
-  for (int64_t i = 0; mean == nullptr && i < n; i += kRealLanes) {
-    const auto v = hn::LoadU(d, x + i);
-    hn::StoreU(kTame ? v : hn::Min(hn::Max(v, low), limit), d, y + i);
-  }
-  for (int64_t i = 0; mean != nullptr && i < n; i += kRealLanes) {
-    const auto v = hn::Sub(hn::LoadU(d, x + i), hn::LoadU(d, mean + i));
+  const float* factor = gain.empty() ? nullptr : gain.data();
+  for (int64_t i = 0; i < n; i += kRealLanes) {
+    auto v = hn::LoadU(d, x + i);
+    if (mean != nullptr) v = hn::Sub(v, hn::LoadU(d, mean + i));
+    if (factor != nullptr) v = hn::Mul(v, hn::LoadU(d, factor + i));
     hn::StoreU(kTame ? v : hn::Min(hn::Max(v, low), limit), d, y + i);
   }
 }
@@ -127,13 +127,13 @@ class TileAppender {
   void MakeKeyHalves(int64_t t) const {
     const float* k = append_.k + RowOf(t) * append_.k_stride;
     if (plan_.PreRope()) return ToHalves<kTame>(k, channels_, KeyHalves(t));
-    Center<kTame>(k, layer_.center_keys, channels_, scratch_.row);
+    Center<kTame>(k, layer_.center_keys, layer_.gain_keys, channels_, scratch_.row);
     RotateKeys();
     ToHalves<kTame>(scratch_.row, channels_, KeyHalves(t));
   }
   template <bool kTame>
   void MakeValueHalves(int64_t t) const {
-    Center<kTame>(append_.v + RowOf(t) * append_.v_stride, layer_.center_values, channels_, scratch_.row);
+    Center<kTame>(append_.v + RowOf(t) * append_.v_stride, layer_.center_values, {}, channels_, scratch_.row);
     Rotate(cache_.rotate_values, 1);
     ToHalves<kTame>(scratch_.row, channels_, ValueHalves(t));
   }
@@ -202,7 +202,7 @@ class TileAppender {
     const KvQuantizer& quantizer = cache_.quantizers[static_cast<size_t>(append_.layer) * 2];
     if (plan_.PreRope()) {
       FromHalves(KeyHalves(t), channels_, scratch_.row);
-      Center<false>(scratch_.row, layer_.center_keys, channels_, scratch_.row);
+      Center<false>(scratch_.row, layer_.center_keys, {}, channels_, scratch_.row);
       RotateKeys();
       ToHalves<false>(scratch_.row, channels_, KeyHalves(t));
     }

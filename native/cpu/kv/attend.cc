@@ -222,6 +222,15 @@ class Attention {
     }
   }
 
+  static void Unbalance(const KvCall& call, float* q) {
+    const std::vector<float>& gains = call.Layer().gain_keys;
+    const syl_attention& shape = call.view.shape;
+    for (int64_t h = 0; !gains.empty() && h < shape.q_heads; ++h, q += shape.head_dim) {
+      const float* of = gains.data() + h / call.view.Group() * shape.head_dim;
+      for (int64_t c = 0; c < shape.head_dim; ++c) q[c] /= of[c];
+    }
+  }
+
   void Prepare(int64_t row, int32_t worker) const {
     const int64_t c = IndexOf(parts_.first_rows, job_.calls, row);
     const KvCall& call = parts_.calls[c];
@@ -231,6 +240,7 @@ class Attention {
     if (parts_.queries.offsets != nullptr) {
       MakeOffsets(call, floats, parts_.queries.offsets + row * shape.q_heads);
     }
+    Unbalance(call, floats);
     if (!call.Plan().PreRope() && job_.cache.rotate_keys != nullptr) {
       const KvScratch scratch = Scratch(worker);
       syl_hadamard_run(job_.cache.rotate_keys, floats, floats, nullptr, nullptr, 0, shape.q_heads, nullptr,

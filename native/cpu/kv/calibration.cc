@@ -28,6 +28,23 @@ void AddRows(const float* x, int64_t stride, int64_t rows, std::vector<double>* 
   }
 }
 
+// Rows of `group` heads to each of the sums' heads.
+void AddSquares(const float* x, int64_t stride, int64_t rows, int64_t head_dim, int64_t group,
+                std::vector<double>* sums) {
+  const auto heads = static_cast<int64_t>(sums->size()) / head_dim * group;
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t head = 0; head < heads; ++head) {
+      const float* from = x + r * stride + head * head_dim;
+      double* to = sums->data() + head / group * head_dim;
+      for (int64_t c = 0; c < head_dim; ++c) to[c] += double{from[c]} * double{from[c]};
+    }
+  }
+}
+
+void AddSums(const std::vector<double>& from, std::vector<double>* to) {
+  for (size_t c = 0; c < from.size(); ++c) (*to)[c] += from[c];
+}
+
 }  // namespace
 }  // namespace sylvester
 
@@ -38,11 +55,14 @@ syl_status syl_kv_calibration_new(const syl_kv_geometry* geometry, syl_kv_calibr
   try {
     auto made = std::make_unique<syl_kv_calibration>();
     made->channels = geometry->kv_heads * geometry->head_dim;
+    made->head_dim = geometry->head_dim;
+    made->group = geometry->q_heads / geometry->kv_heads;
     made->geometry_hash = hash;
     made->layers.resize(geometry->layers);
     for (sylvester::KvSums& layer : made->layers) {
-      layer.keys.resize(made->channels);
-      layer.values.resize(made->channels);
+      for (std::vector<double>* sums : {&layer.keys, &layer.values, &layer.key_squares, &layer.query_squares}) {
+        sums->resize(made->channels);
+      }
     }
     *calibration = made.release();
     return SYL_OK;
@@ -64,7 +84,21 @@ syl_status syl_kv_calibration_add_f32(syl_kv_calibration* calibration, int32_t l
   if (syl_status s = sylvester::CheckRows(__func__, "v", v, v_stride, rows, cols)) return s;
   sylvester::AddRows(k, k_stride, rows, &sums.keys);
   sylvester::AddRows(v, v_stride, rows, &sums.values);
+  sylvester::AddSquares(k, k_stride, rows, calibration->head_dim, 1, &sums.key_squares);
   sums.tokens += rows;
+  return SYL_OK;
+}
+
+syl_status syl_kv_calibration_add_queries_f32(syl_kv_calibration* calibration, int32_t layer, const float* q,
+                                              int64_t q_stride, int64_t rows) {
+  SYL_REQUIRE_PTR(calibration);
+  SYL_REQUIRE_RANGE(layer, 0, calibration->layers.size() - 1);
+  SYL_REQUIRE(rows >= 0, SYL_BAD_VALUE, "rows is %lld, must be 0 or more", static_cast<long long>(rows));
+  sylvester::KvSums& sums = calibration->layers[layer];
+  const int64_t cols = calibration->channels * calibration->group;
+  if (syl_status s = sylvester::CheckRows(__func__, "q", q, q_stride, rows, cols)) return s;
+  sylvester::AddSquares(q, q_stride, rows, calibration->head_dim, calibration->group, &sums.query_squares);
+  sums.queries += rows;
   return SYL_OK;
 }
 
@@ -77,11 +111,12 @@ syl_status syl_kv_calibration_merge(syl_kv_calibration* calibration, const syl_k
   for (size_t i = 0; i < calibration->layers.size(); ++i) {
     sylvester::KvSums& to = calibration->layers[i];
     const sylvester::KvSums& from = other->layers[i];
-    for (size_t c = 0; c < to.keys.size(); ++c) {
-      to.keys[c] += from.keys[c];
-      to.values[c] += from.values[c];
-    }
+    sylvester::AddSums(from.keys, &to.keys);
+    sylvester::AddSums(from.values, &to.values);
+    sylvester::AddSums(from.key_squares, &to.key_squares);
+    sylvester::AddSums(from.query_squares, &to.query_squares);
     to.tokens += from.tokens;
+    to.queries += from.queries;
   }
   return SYL_OK;
 }

@@ -139,6 +139,9 @@ class TokenReader {
                                   static_cast<int64_t>(workspace_.size()));
     }
     const KvLayer& layer = plan_.layers[static_cast<size_t>(layer_)];
+    if (what_ == SYL_KV_KEYS) {
+      for (size_t c = 0; c < layer.gain_keys.size(); ++c) row_[c] /= layer.gain_keys[c];
+    }
     const std::vector<float>& center = what_ == SYL_KV_KEYS ? layer.center_keys : layer.center_values;
     for (size_t c = 0; c < center.size(); ++c) row_[c] += center[c];
   }

@@ -45,11 +45,6 @@ struct GroupBlock {
   HWY_ALIGN float inverse[kGroupsAtOnce];
   HWY_ALIGN float shift[kGroupsAtOnce];
 
-  HWY_INLINE GroupParams Params(int64_t i) const {
-    const DVirtual d;
-    const DVirtualInt di;
-    return {hn::Load(di, scale + i), hn::Load(di, zero + i), hn::Load(d, inverse + i), hn::Load(d, shift + i)};
-  }
   HWY_INLINE void SetParams(int64_t i, const GroupParams& params) {
     const DVirtual d;
     const DVirtualInt di;
@@ -194,7 +189,6 @@ class GroupRanges {
 
 using D4 = hn::Full128<float>;
 using V4 = hn::Vec<D4>;
-using D4Int = hn::Full128<int32_t>;
 constexpr int64_t kSumsAtOnce = 4;
 
 // 16 virtual lanes down to 4, as TreeSum16 does.
@@ -233,77 +227,6 @@ struct GroupSquareSums {
       }
     }
     return SumTo4(sum);
-  }
-};
-
-// What least squares need of numbers and their codes.
-struct GroupCodeSums {
-  HWY_INLINE void Of(const uint16_t* HWY_RESTRICT x_, const UniformCodes& codes, const GroupBlock& block) {
-    for (int64_t base = 0; base < kGroupsAtOnce; base += kSumsAtOnce) {
-      Partial partial;
-      for (int64_t g = 0; g < kSumsAtOnce; ++g) {
-        const bool exists = base + g < block.count;
-        if (exists) OfGroup(x_, codes, block, base + g, g, &partial);
-        n[base + g] = exists ? static_cast<float>(block.size[base + g]) : 1;
-      }
-      hn::Store(JoinLanes(D4(), partial.x, SumOf()), D4(), x + base);
-      hn::Store(JoinLanes(D4(), partial.xq, SumOf()), D4(), xq + base);
-      HWY_ALIGN int32_t sum_q[kSumsAtOnce];
-      HWY_ALIGN int32_t sum_qq[kSumsAtOnce];
-      hn::Store(JoinLanes(D4Int(), partial.q, SumOf()), D4Int(), sum_q);
-      hn::Store(JoinLanes(D4Int(), partial.qq, SumOf()), D4Int(), sum_qq);
-      for (int64_t g = 0; g < kSumsAtOnce; ++g) {
-        // Squares of at most 2^16 codes of 8 bits add up to less than 2^32.
-        const int64_t q_ = sum_q[g], qq = static_cast<uint32_t>(sum_qq[g]);
-        q[base + g] = static_cast<float>(q_);
-        denominator[base + g] = static_cast<float>(static_cast<int64_t>(n[base + g]) * qq - q_ * q_);
-      }
-    }
-  }
-
-  HWY_ALIGN float n[kGroupsAtOnce];  // 1 for groups that do not exist
-  HWY_ALIGN float x[kGroupsAtOnce];
-  HWY_ALIGN float xq[kGroupsAtOnce];
-  HWY_ALIGN float q[kGroupsAtOnce];
-  HWY_ALIGN float denominator[kGroupsAtOnce];  // n sum q^2 - (sum q)^2
-
- private:
-  struct Partial {
-    V4 x[kSumsAtOnce], xq[kSumsAtOnce];
-    hn::Vec<D4Int> q[kSumsAtOnce], qq[kSumsAtOnce];
-
-    HWY_INLINE Partial() {
-      for (int64_t g = 0; g < kSumsAtOnce; ++g) {
-        x[g] = xq[g] = hn::Zero(D4());
-        q[g] = qq[g] = hn::Zero(D4Int());
-      }
-    }
-  };
-
-  static HWY_INLINE void OfGroup(const uint16_t* HWY_RESTRICT x, const UniformCodes& codes, const GroupBlock& block,
-                                 int64_t group, int64_t g, Partial* partial) {
-    const DVirtual d;
-    const DVirtualInt di;
-    const auto inverse = hn::Set(d, block.inverse[group]), shift = hn::Set(d, block.shift[group]);
-    const uint16_t* HWY_RESTRICT from = x + block.first[group];
-    VVirtual sum_x[kVirtualVectors], sum_xq[kVirtualVectors];
-    for (VVirtual& v : sum_x) v = hn::Zero(d);
-    for (VVirtual& v : sum_xq) v = hn::Zero(d);
-    auto sum_q = hn::Zero(di), sum_qq = hn::Zero(di);
-    for (int64_t i = 0; i < block.size[group]; i += kVirtualLanes) {
-      for (int64_t j = 0; j < kVirtualVectors; ++j) {
-        const auto v = LoadHalves(from + i + j * kRealLanes);
-        const auto code = codes.Of(hn::Add(hn::Mul(v, inverse), shift));
-        sum_x[j] = hn::Add(sum_x[j], v);
-        sum_xq[j] = hn::Add(sum_xq[j], hn::Mul(v, hn::ConvertTo(d, code)));
-        sum_q = hn::Add(sum_q, code);
-        sum_qq = hn::Add(sum_qq, hn::Mul(code, code));
-      }
-    }
-    partial->x[g] = SumTo4(sum_x);
-    partial->xq[g] = SumTo4(sum_xq);
-    partial->q[g] = JoinTo128(di, sum_q, SumOf());
-    partial->qq[g] = JoinTo128(di, sum_qq, SumOf());
   }
 };
 

@@ -1,6 +1,7 @@
 // Plans of the C ABI, and what a calibration adds to them.
 #include <algorithm>
 #include <cinttypes>
+#include <cmath>
 #include <memory>
 #include <new>
 #include <numeric>
@@ -18,8 +19,9 @@ constexpr int64_t kLeastTokens = 256;
 
 syl_status CheckCalibration(const char* function, const KvPlan& plan, const syl_kv_calibration* calibration) {
   if (calibration == nullptr) {
-    return Fail(SYL_NULL_ARGUMENT, "%s: calibration is NULL, but options->sort is %d and options->center is %d",
-                function, plan.options.sort, plan.options.center);
+    return Fail(SYL_NULL_ARGUMENT,
+                "%s: calibration is NULL, but options->sort is %d, options->center %d and options->balance %d",
+                function, plan.options.sort, plan.options.center, plan.options.balance);
   }
   if (calibration->geometry_hash != plan.geometry_hash) {
     return Fail(SYL_BAD_VALUE, "%s: calibration is of geometry %016" PRIx64 ", must be of %016" PRIx64, function,
@@ -31,6 +33,12 @@ syl_status CheckCalibration(const char* function, const KvPlan& plan, const syl_
       return Fail(SYL_BAD_VALUE,
                   "%s: calibration has seen %" PRId64 " tokens of layer %zu, must be %" PRId64 " or more", function,
                   tokens, i, kLeastTokens);
+    }
+    const int64_t queries = calibration->layers[i].queries;
+    if (plan.options.balance != 0 && queries < kLeastTokens) {
+      return Fail(SYL_BAD_VALUE,
+                  "%s: calibration has seen %" PRId64 " queries of layer %zu, must be %" PRId64 " or more", function,
+                  queries, i, kLeastTokens);
     }
   }
   return SYL_OK;
@@ -44,6 +52,29 @@ std::vector<double> Means(const std::vector<double>& sums, int64_t tokens) {
 
 // Rounded so that the order of the sums' terms, which moves their last bits, seldom shows.
 std::vector<float> Rounded(const std::vector<double>& means) { return {means.begin(), means.end()}; }
+
+// (E q^2 / E k^2)^(1/4) of each channel of a layer, by its geometric mean in the channel's head.
+std::vector<float> Gains(const KvSums& sums, const KvPlan& plan) {
+  const bool centered = (plan.options.center & SYL_KV_CENTER_KEYS) != 0;
+  const auto head_dim = static_cast<size_t>(plan.geometry.head_dim);
+  const auto tokens = static_cast<double>(sums.tokens), queries = static_cast<double>(sums.queries);
+  std::vector<double> logs(sums.keys.size());
+  std::vector<float> gains(logs.size());
+  for (size_t first = 0; first < logs.size(); first += head_dim) {
+    double mean = 0;
+    for (size_t c = first; c < first + head_dim; ++c) {
+      const double k = centered ? sums.keys[c] / tokens : 0, variance = sums.key_squares[c] / tokens - k * k;
+      const double ratio = sums.query_squares[c] / queries / variance;
+      // Channels that one side never uses tell nothing.
+      logs[c] = variance > 0 && ratio > 0 && std::isfinite(ratio) ? std::log(ratio) / 4 : 0;
+      mean += logs[c] / static_cast<double>(head_dim);
+    }
+    for (size_t c = first; c < first + head_dim; ++c) {
+      gains[c] = std::clamp(static_cast<float>(std::exp(logs[c] - mean)), 1 / kKvMaxGain, kKvMaxGain);
+    }
+  }
+  return gains;
+}
 
 // R on the channels of a layer, in double.
 class Rotation {
@@ -85,7 +116,7 @@ std::vector<uint16_t> SortedGroups(const std::vector<float>& means, int32_t grou
 
 syl_status Calibrate(const char* function, const syl_kv_calibration* calibration, KvPlan* plan) {
   const syl_kv_options& o = plan->options;
-  if (o.sort == 0 && o.center == 0) return SYL_OK;
+  if (o.sort == 0 && o.center == 0 && o.balance == 0) return SYL_OK;
   if (syl_status s = CheckCalibration(function, *plan, calibration)) return s;
   Rotation rotation;
   if (o.sort != 0) {
@@ -97,6 +128,7 @@ syl_status Calibrate(const char* function, const syl_kv_calibration* calibration
     std::vector<double> keys = Means(sums.keys, sums.tokens);
     if ((o.center & SYL_KV_CENTER_KEYS) != 0) layer.center_keys = Rounded(keys);
     if ((o.center & SYL_KV_CENTER_VALUES) != 0) layer.center_values = Rounded(Means(sums.values, sums.tokens));
+    if (o.balance != 0) layer.gain_keys = Gains(sums, *plan);
     if (o.sort == 0) continue;
     if (syl_status s = rotation.Run(&keys)) return s;
     layer.group_of = SortedGroups(Rounded(keys), o.group_keys);

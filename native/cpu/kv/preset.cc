@@ -55,6 +55,7 @@ syl_kv_options Best(int32_t bits) {
   syl_kv_options o = Plain();
   o.rotate_keys = o.rotate_values = SYL_KV_ROTATE_HEAD;
   o.center = SYL_KV_CENTER_KEYS;
+  o.balance = 1;
   o.clip_mode = SYL_KV_CLIP_MIDPOINT;
   // Two bits leave room for layer_bits that give the keys of half of the layers three: 2.5 bits a number in all.
   const bool two = bits == 0 || bits == 2;

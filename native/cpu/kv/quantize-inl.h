@@ -21,16 +21,17 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 // ---- Scales -------------------------------------------------------------------------------------------------------
 
-// KvScaleFromFloat.
-HWY_INLINE VVirtualInt ScaleBits(VVirtual x) {
+// KvScaleUp, KvScaleNearest.
+HWY_INLINE VVirtualInt ScaleBits(VVirtual x, bool up) {
   const DVirtual d;
   const DVirtualInt di;
   const auto bits = hn::BitCast(di, x);
-  const auto odd = hn::And(hn::ShiftRight<20>(bits), hn::Set(di, 1));
-  const auto normal =
-      hn::Sub(hn::ShiftRight<20>(hn::Add(hn::Add(bits, odd), hn::Set(di, 0x7ffff))), hn::Set(di, (127 - 15) << 3));
+  const auto more =
+      up ? hn::Set(di, 0xfffff) : hn::Add(hn::And(hn::ShiftRight<20>(bits), hn::Set(di, 1)), hn::Set(di, 0x7ffff));
+  const auto normal = hn::Sub(hn::ShiftRight<20>(hn::Add(bits, more)), hn::Set(di, (127 - 15) << 3));
   const auto is_normal = hn::Ge(x, hn::Set(d, 0x1p-14f));
-  const auto subnormal = hn::NearestInt(hn::Mul(hn::IfThenZeroElse(is_normal, x), hn::Set(d, 0x1p17f)));
+  const auto exact = hn::Mul(hn::IfThenZeroElse(is_normal, x), hn::Set(d, 0x1p17f));
+  const auto subnormal = up ? hn::ConvertTo(di, hn::Ceil(exact)) : hn::NearestInt(exact);
   return hn::IfThenElse(hn::RebindMask(di, is_normal), hn::Min(normal, hn::Set(di, 0xf7)), subnormal);
 }
 
@@ -46,10 +47,11 @@ HWY_INLINE VVirtual ScaleValue(VVirtualInt scale) {
 // ---- Parameters of groups -----------------------------------------------------------------------------------------
 
 // step: s before it is rounded and made large enough for z.
-HWY_INLINE GroupParams UniformParams(VVirtual step, VVirtual lo, float zero_unit) {
+HWY_INLINE GroupParams UniformParams(const KvQuantizer& quantizer, VVirtual step, VVirtual lo) {
   const DVirtual d;
   const DVirtualInt di;
-  const auto scale = ScaleBits(hn::Max(step, hn::Div(hn::Abs(lo), hn::Set(d, 119 * zero_unit))));
+  const float zero_unit = quantizer.grid.zero_unit;
+  const auto scale = ScaleBits(hn::Max(step, hn::Div(hn::Abs(lo), hn::Set(d, 119 * zero_unit))), quantizer.bits == 8);
   const auto has_codes = hn::RebindMask(d, hn::Gt(scale, hn::Zero(di)));
   const auto inverse = hn::IfThenElseZero(has_codes, hn::Div(hn::Set(d, 1), ScaleValue(scale)));
   // The unit is a power of two; limits are integers, which may come before rounding.
@@ -77,32 +79,8 @@ HWY_INLINE void FitUniform(const KvQuantizer& quantizer, const uint16_t* x, Grou
     }
     const auto least = hn::Div(hn::Abs(hi), hn::Set(d, 119 * quantizer.grid.zero_unit));
     const auto step = hn::Max(hn::Div(hn::Sub(hi, lo), levels), least);
-    block->SetParams(i, UniformParams(step, lo, quantizer.grid.zero_unit));
+    block->SetParams(i, UniformParams(quantizer, step, lo));
   }
-}
-
-// One round of least squares; false if that changed no group.
-HWY_INLINE bool RefineUniform(const KvQuantizer& quantizer, const uint16_t* x, GroupBlock* block) {
-  const DVirtual d;
-  const DVirtualInt di;
-  GroupCodeSums sums;
-  sums.Of(x, UniformCodes(quantizer.bits), *block);
-  bool changed = false;
-  for (int64_t i = 0; i < kGroupsAtOnce; i += kRealLanes) {
-    const auto n = hn::Load(d, sums.n + i), sum_x = hn::Load(d, sums.x + i), sum_q = hn::Load(d, sums.q + i);
-    const auto denominator = hn::Load(d, sums.denominator + i);
-    const auto slope = hn::Div(hn::Sub(hn::Mul(n, hn::Load(d, sums.xq + i)), hn::Mul(sum_x, sum_q)), denominator);
-    const auto lo = hn::Div(hn::Sub(sum_x, hn::Mul(slope, sum_q)), n);
-    const auto fits = hn::And(hn::Gt(denominator, hn::Zero(d)), hn::Gt(slope, hn::Zero(d)));
-    if (hn::AllFalse(d, fits)) continue;
-    changed = true;
-    const auto fits_int = hn::RebindMask(di, fits);
-    const GroupParams old = block->Params(i), better = UniformParams(slope, lo, quantizer.grid.zero_unit);
-    block->SetParams(
-        i, {hn::IfThenElse(fits_int, better.scale, old.scale), hn::IfThenElse(fits_int, better.zero, old.zero),
-            hn::IfThenElse(fits, better.inverse, old.inverse), hn::IfThenElse(fits, better.shift, old.shift)});
-  }
-  return changed;
 }
 
 HWY_INLINE void FitLloydMax(const KvQuantizer& quantizer, const uint16_t* x, GroupBlock* block) {
@@ -112,7 +90,7 @@ HWY_INLINE void FitLloydMax(const KvQuantizer& quantizer, const uint16_t* x, Gro
   sums.Of(x, *block);
   for (int64_t i = 0; i < kGroupsAtOnce; i += kRealLanes) {
     const auto mean = hn::Div(hn::Load(d, sums.xx + i), hn::Load(d, sums.n + i));
-    const auto scale = ScaleBits(hn::Mul(hn::Sqrt(mean), hn::Set(d, quantizer.grid.rms_factor)));
+    const auto scale = ScaleBits(hn::Mul(hn::Sqrt(mean), hn::Set(d, quantizer.grid.rms_factor)), false);
     const auto has_codes = hn::Gt(scale, hn::Zero(di));
     const auto has_codes_float = hn::RebindMask(d, has_codes);
     // y of a group without codes is below all thresholds.
@@ -156,8 +134,6 @@ HWY_INLINE void QuantizeRow(const KvQuantizer& quantizer, const uint16_t* HWY_RE
       Encode(LloydMaxCodes(quantizer.grid, quantizer.bits), block, x, to);
     } else {
       FitUniform(quantizer, x, &block);
-      for (int32_t i = 0; i < quantizer.refine && RefineUniform(quantizer, x, &block); ++i) {
-      }
       Encode(UniformCodes(quantizer.bits), block, x, to);
     }
     for (int64_t g = 0; g < block.count; ++g, scales += kKvTile, zeros += kKvTile) {

@@ -14,7 +14,6 @@ KvQuantizer MakeKvQuantizer(const KvPlan& plan, int32_t layer, int32_t what) {
   quantizer.bits = keys ? of.keys.bits : of.values.bits;
   quantizer.grid_kind = options.grid;
   quantizer.clip_mode = options.clip_mode;
-  quantizer.refine = options.grid == SYL_KV_UNIFORM ? options.refine : 0;
   quantizer.clip = plan.Clip(what, quantizer.bits);
   quantizer.grid = plan.Grid(quantizer.bits);
   quantizer.channels = plan.Channels();
@@ -27,8 +26,9 @@ KvQuantizer MakeKvQuantizer(const KvPlan& plan, int32_t layer, int32_t what) {
   for (const float mean : keys ? of.center_keys : of.center_values) {
     largest_mean = std::max(largest_mean, std::fabs(mean));
   }
+  const float largest_gain = keys && !of.gain_keys.empty() ? kKvMaxGain : 1;
   // Less than 65504 by far more than roundings add.
-  quantizer.tame = 60000 / std::sqrt(static_cast<float>(order)) - largest_mean;
+  quantizer.tame = 60000 / (largest_gain * std::sqrt(static_cast<float>(order))) - largest_mean;
   if (keys && options.sort) {
     quantizer.run = quantizer.channels;
     quantizer.order.resize(of.group_of.size());

@@ -13,7 +13,6 @@ struct KvQuantizer {
   int32_t bits;
   int32_t grid_kind;  // SYL_KV_UNIFORM, SYL_KV_LLOYD_MAX
   int32_t clip_mode;
-  int32_t refine;
   float clip;
   KvGrid grid;
   // Where no magnitude of a row exceeds it, neither does any on the way to its halves.

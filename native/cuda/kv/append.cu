@@ -61,7 +61,8 @@ __device__ void LoadRow(const KvAppendJob& append, const KvBlock& block, int i, 
   const float* from = append.rows[block.side] + row * append.stride[block.side] + channel;
   const SharedPtr<float> to = memory.rows + i * d;
   for (int c = lane; c < d; c += warpSize) {
-    const float value = side.center == nullptr ? from[c] : from[c] - side.center[channel + c];
+    float value = side.center == nullptr ? from[c] : from[c] - side.center[channel + c];
+    if (side.gain != nullptr) value *= side.gain[channel + c];
     to[c] = fminf(fmaxf(value, -0x1p100f), 0x1p100f);  // no sum of a rotation overflows
   }
   __syncwarp();

@@ -73,7 +73,7 @@ __global__ void __launch_bounds__(kThreads) KvReadKernel(KvReadJob read) {
     KvRotate(side.rotation, true, row, scratch, lane);
     float* y = read.y + blockIdx.x * read.stride + head * d;
     for (int c = lane; c < d; c += warpSize) {
-      const float value = row[c];
+      const float value = side.gain == nullptr ? row[c] : row[c] / side.gain[head * d + c];
       y[c] = side.center == nullptr ? value : value + side.center[head * d + c];
     }
     __syncwarp();

@@ -23,7 +23,6 @@ struct KvQuantizer {
   KvGrid grid;
   int32_t bits;
   bool lloyd_max, clip_midpoint;
-  int32_t refine;
   float clip;
 };
 
@@ -32,6 +31,7 @@ struct KvSideJob {
   KvQuantizer quantizer;
   KvRotationJob rotation;
   const float* center;  // [kv_heads * head_dim], NULL: none
+  const float* gain;    // keys: as center
   int32_t group, groups_per_head;
   int64_t codes, scales, zeros, head_bytes;  // as KvSide
 };

@@ -73,13 +73,11 @@ syl_status FillRotation(const char* function, int side, Rotations* rotations, sy
   return SYL_OK;
 }
 
-std::vector<float> Centers(const KvPlan& plan, int side) {
-  std::vector<float> centers;
-  for (const KvLayer& layer : plan.layers) {
-    const std::vector<float>& of = side == SYL_KV_KEYS ? layer.center_keys : layer.center_values;
-    centers.insert(centers.end(), of.begin(), of.end());
-  }
-  return centers;
+// One of the vectors of the layers, of all layers.
+std::vector<float> OfLayers(const KvPlan& plan, std::vector<float> KvLayer::*vector) {
+  std::vector<float> all;
+  for (const KvLayer& layer : plan.layers) all.insert(all.end(), (layer.*vector).begin(), (layer.*vector).end());
+  return all;
 }
 
 syl_status FillPlan(const char* function, syl_cuda_kv_plan* plan) {
@@ -89,8 +87,10 @@ syl_status FillPlan(const char* function, syl_cuda_kv_plan* plan) {
     if (syl_status s = FillRotation(function, side, &rotations, plan)) return s;
     upload.Add(rotations.signs[side], &plan->rotation[side].base_signs);
     upload.Add(rotations.transposed[side], &plan->rotation[side].base_signs_transposed);
-    upload.Add(Centers(plan->plan, side), &plan->centers[side]);
   }
+  upload.Add(OfLayers(plan->plan, &KvLayer::center_keys), &plan->centers[SYL_KV_KEYS]);
+  upload.Add(OfLayers(plan->plan, &KvLayer::center_values), &plan->centers[SYL_KV_VALUES]);
+  upload.Add(OfLayers(plan->plan, &KvLayer::gain_keys), &plan->gains);
   cudaError_t error = cudaGetDevice(&plan->device);
   if (error == cudaSuccess) error = upload.Copy(&plan->memory);
   return error == cudaSuccess ? SYL_OK : FailCuda(function, "the plan's upload", error);
@@ -106,10 +106,11 @@ KvSideJob SideJob(const syl_cuda_kv_plan& plan, int32_t layer, int which) {
   job.quantizer.bits = side.bits;
   job.quantizer.lloyd_max = o.grid == SYL_KV_LLOYD_MAX;
   job.quantizer.clip_midpoint = o.clip_mode == SYL_KV_CLIP_MIDPOINT;
-  job.quantizer.refine = o.refine;
   job.quantizer.clip = plan.plan.Clip(which, side.bits);
   job.rotation = plan.rotation[which];
-  job.center = plan.centers[which] == nullptr ? nullptr : plan.centers[which] + layer * plan.plan.Channels();
+  const int64_t first = layer * plan.plan.Channels();
+  job.center = plan.centers[which] == nullptr ? nullptr : plan.centers[which] + first;
+  job.gain = !keys || plan.gains == nullptr ? nullptr : plan.gains + first;
   job.group = keys ? o.group_keys : o.group_values;
   job.groups_per_head = static_cast<int32_t>(plan.plan.GroupsPerHead(job.group));
   job.codes = side.codes;

@@ -16,6 +16,7 @@ struct syl_cuda_kv_plan {
   void* memory;
   sylvester::cuda::KvRotationJob rotation[2];  // of keys and values
   const float* centers[2];                     // [layers][kv_heads * head_dim]; NULL: none
+  const float* gains;                          // of keys, as centers
 };
 
 namespace sylvester::cuda {

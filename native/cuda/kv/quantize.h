@@ -6,12 +6,12 @@
 
 namespace sylvester::cuda {
 
-// As KvScaleFromFloat.
-__device__ inline uint8_t KvRoundScale(float x) {
+// As KvScaleUp, KvScaleNearest.
+__device__ inline uint8_t KvRoundScale(float x, bool up) {
   if (!(x < 61440)) return 0xf7;
-  if (x < 0x1p-14f) return static_cast<uint8_t>(__float2int_rn(x * 0x1p17f));
-  const uint32_t bits = __float_as_uint(x);
-  return static_cast<uint8_t>(((bits + 0x7ffff + (bits >> 20 & 1)) >> 20) - (112 << 3));
+  if (x < 0x1p-14f) return static_cast<uint8_t>(up ? __float2int_ru(x * 0x1p17f) : __float2int_rn(x * 0x1p17f));
+  const uint32_t bits = __float_as_uint(x), more = up ? 0xfffff : 0x7ffff + (bits >> 20 & 1);
+  return static_cast<uint8_t>(((bits + more) >> 20) - (112 << 3));
 }
 
 // Scale and zero of a group, and how its codes follow from them.
@@ -31,8 +31,9 @@ struct KvGroup {
   }
 };
 
-__device__ inline KvGroup KvGroupOf(float scale, float zero, float zero_unit) {
-  KvGroup group = {KvRoundScale(scale), 0, 0, 0};
+__device__ inline KvGroup KvGroupOf(const KvQuantizer& quantizer, float scale, float zero) {
+  const float zero_unit = quantizer.grid.zero_unit;
+  KvGroup group = {KvRoundScale(scale, quantizer.bits == 8), 0, 0, 0};
   if (group.scale == 0) return group;
   group.inverse = 1 / KvScale(group.scale);
   zero = fminf(fmaxf(rintf(zero * group.inverse / zero_unit), -128.0f), 127.0f);
@@ -54,40 +55,12 @@ __device__ KvGroup KvLloydMaxGroup(const KvQuantizer& quantizer, int n, const X&
   float squares = 0;
   for (int i = lane % kTokens; i < n; i += kTokens) squares += x(i) * x(i);
   const float rms = sqrtf(KvLaneSum(squares) / static_cast<float>(n));
-  KvGroup group = {KvRoundScale(rms * quantizer.grid.rms_factor), 0, 0, 0};
+  KvGroup group = {KvRoundScale(rms * quantizer.grid.rms_factor, false), 0, 0, 0};
   if (group.scale == 0) return group;
   group.zero = 32;
   group.inverse = 1 / KvScale(group.scale);
   group.shift = 32;
   return group;
-}
-
-template <typename X>
-__device__ KvGroup KvRefined(const KvQuantizer& quantizer, const KvGroup& group, int n, const X& x, int lane,
-                             bool* refined) {
-  uint32_t codes = 0, squares = 0;
-  float sum = 0, product = 0;
-  for (int i = lane % kTokens; i < n; i += kTokens) {
-    const uint32_t code = group.Code(quantizer, x(i));
-    if (lane < kTokens) {
-      codes += code;
-      squares += code * code;
-    }
-    sum += x(i);
-    product += x(i) * static_cast<float>(code);
-  }
-  codes = __reduce_add_sync(kAllLanes, codes);
-  squares = __reduce_add_sync(kAllLanes, squares);
-  sum = KvLaneSum(sum);
-  product = KvLaneSum(product);
-  // 256 (256 * 255^2) is below 2^32.
-  const uint32_t denominator = static_cast<uint32_t>(n) * squares - codes * codes;
-  const float count = static_cast<float>(n), total = static_cast<float>(codes);
-  const float slope = (count * product - sum * total) / static_cast<float>(denominator);
-  *refined = denominator > 0 && slope > 0;
-  if (!*refined) return group;
-  const float low = (sum - slope * total) / count, unit = quantizer.grid.zero_unit;
-  return KvGroupOf(fmaxf(slope, fabsf(low) / (119 * unit)), -low, unit);
 }
 
 template <typename X>
@@ -111,10 +84,7 @@ __device__ KvGroup KvUniformGroup(const KvQuantizer& quantizer, int n, const X& 
     high *= quantizer.clip;
   }
   const float unit = quantizer.grid.zero_unit, steps = static_cast<float>((1 << quantizer.bits) - 1);
-  KvGroup group = KvGroupOf(fmaxf((high - low) / steps, fmaxf(fabsf(low), fabsf(high)) / (119 * unit)), -low, unit);
-  bool refined = group.scale != 0;
-  for (int i = 0; i < quantizer.refine && refined; ++i) group = KvRefined(quantizer, group, n, x, lane, &refined);
-  return group;
+  return KvGroupOf(quantizer, fmaxf((high - low) / steps, fmaxf(fabsf(low), fabsf(high)) / (119 * unit)), -low);
 }
 
 // Whole warps call it.

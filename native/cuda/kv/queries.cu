@@ -21,11 +21,11 @@ __device__ float LoadQuery(const KvAttendJob& attend, const KvQuad& quad, int qu
   const int64_t at = job.row_starts[quad.sequence] + v / attend.heads_per_kv;
   const int head = quad.head * attend.heads_per_kv + v % attend.heads_per_kv;
   const float* from = attend.q + at * attend.q_stride + int64_t{head} * d;
-  const float* center = job.side[SYL_KV_KEYS].center;
+  const float *center = job.side[SYL_KV_KEYS].center, *gain = job.side[SYL_KV_KEYS].gain;
   float offset = 0;
   for (int c = lane; c < d; c += warpSize) {
     const float value = from[c];
-    row[c] = value;
+    row[c] = gain == nullptr ? value : value / gain[quad.head * d + c];
     if (center != nullptr) offset += value * center[quad.head * d + c];
   }
   __syncwarp();

@@ -69,7 +69,7 @@ enum {
   SYL_KV_UNIFORM = 0,  /* level[q] = q */
   SYL_KV_LLOYD_MAX = 1 /* the levels of least squared error for a normal distribution, symmetric about 32, the outer
                         * ones at 1 and 63, rounded to integers; bits 2, 3, 4 only. s = rms ell / 31, ell the outer
-                        * level for variance 1; z says 32. clip, refine and integer_zero do not apply */
+                        * level for variance 1; z says 32. clip and integer_zero do not apply */
 };
 /* What a group's range [lo, hi] = [min, max] becomes before s = (hi - lo) / (2^bits - 1), z = -lo / s. */
 enum {
@@ -91,7 +91,10 @@ typedef struct syl_kv_options {
   int32_t grid;          /* SYL_KV_UNIFORM, SYL_KV_LLOYD_MAX */
   int32_t clip_mode;     /* SYL_KV_CLIP_* */
   int32_t integer_zero;  /* 1: zero_unit is 1; 0: 2^bits / 64, for LLOYD_MAX 1 */
-  int32_t refine;        /* 0..4 times: s and z by least squares for the codes, then codes again */
+  int32_t balance;       /* 1: each channel of centred keys is multiplied by (E q^2 / E k^2)^(1/4) before R, and of
+                          * queries divided by it: of all diagonal matrices the one that makes the error of scores
+                          * least when R spreads errors evenly. Over the queries of a kv head, 1/8..8, with a geometric
+                          * mean near 1; POST_ROPE only; needs a calibration with queries */
   int32_t bits_keys, bits_values;   /* 2, 3, 4, 8 */
   int32_t group_keys, group_values; /* channels, a multiple of 16, 16..65536. Groups begin anew with each head and its
                                      * last may be shorter; with sort those of keys are consecutive in sorted order,
@@ -127,6 +130,10 @@ SYL_API void syl_kv_calibration_free(syl_kv_calibration* calibration);
  * Errors: NULL_ARGUMENT, BAD_VALUE (layer, rows), BAD_SHAPE, BAD_DATA (names the first element that is not finite). */
 SYL_API syl_status syl_kv_calibration_add_f32(syl_kv_calibration* calibration, int32_t layer, const float* k,
                                               int64_t k_stride, const float* v, int64_t v_stride, int64_t rows);
+/* Adds rows queries of a layer, for plans that balance: rows x q_heads x head_dim floats as attend would get them.
+ * Errors: as above, of q. */
+SYL_API syl_status syl_kv_calibration_add_queries_f32(syl_kv_calibration* calibration, int32_t layer, const float* q,
+                                                      int64_t q_stride, int64_t rows);
 /* Adds what another one of the same geometry collected. */
 SYL_API syl_status syl_kv_calibration_merge(syl_kv_calibration* calibration, const syl_kv_calibration* other);
 
@@ -134,7 +141,8 @@ SYL_API syl_status syl_kv_calibration_merge(syl_kv_calibration* calibration, con
  */
 
 typedef struct syl_kv_plan syl_kv_plan;
-/* calibration: NULL if the options need none; otherwise every layer has seen 256 tokens or more.
+/* calibration: NULL if the options need none; otherwise every layer has seen 256 tokens or more, and with balance as
+ * many queries.
  * Errors: NULL_ARGUMENT, BAD_VALUE, BAD_SHAPE (group, head_group, an order without a Hadamard matrix), UNSUPPORTED
  * (combinations excluded above), OUT_OF_MEMORY. */
 SYL_API syl_status syl_kv_plan_new(const syl_kv_geometry* geometry, const syl_kv_options* options,

@@ -14,7 +14,7 @@ struct Case {
   int32_t bits_keys = 2, bits_values = 2;
   int32_t group_keys = 32, group_values = 32;
   int32_t rope = SYL_KV_POST_ROPE, rotate_keys = SYL_KV_ROTATE_NONE, rotate_values = SYL_KV_ROTATE_NONE;
-  int32_t sort = 0, center = 0, grid = SYL_KV_UNIFORM, clip_mode = SYL_KV_CLIP_RANGE, integer_zero = 0, refine = 0;
+  int32_t sort = 0, center = 0, grid = SYL_KV_UNIFORM, clip_mode = SYL_KV_CLIP_RANGE, integer_zero = 0, balance = 0;
   float clip = 1;
   int32_t first_tokens = 0, max_sinks = 0, window = 0;
 
@@ -29,7 +29,7 @@ struct Case {
     o.grid = grid;
     o.clip_mode = clip_mode;
     o.integer_zero = integer_zero;
-    o.refine = refine;
+    o.balance = balance;
     o.bits_keys = bits_keys;
     o.bits_values = bits_values;
     o.group_keys = group_keys;
@@ -47,7 +47,7 @@ std::string Describe(const Case& c) {
   text << c.kv_heads << " x " << c.head_dim << ", bits " << c.bits_keys << " " << c.bits_values << ", groups "
        << c.group_keys << " " << c.group_values << ", rope " << c.rope << ", rotate " << c.rotate_keys << " "
        << c.rotate_values << ", sort " << c.sort << ", center " << c.center << ", grid " << c.grid << ", clip "
-       << c.clip_mode << " " << c.clip << ", integer_zero " << c.integer_zero << ", refine " << c.refine << ", sinks "
+       << c.clip_mode << " " << c.clip << ", integer_zero " << c.integer_zero << ", balance " << c.balance << ", sinks "
        << c.first_tokens << " " << c.max_sinks << ", window " << c.window;
   return text.str();
 }
@@ -83,6 +83,7 @@ struct Setting {
       EXPECT_EQ(syl_kv_calibration_add_f32(calibration.get(), layer, seen.k.At(0), seen.k.stride, seen.v.At(0),
                                            seen.v.stride, 256),
                 SYL_OK);
+      EXPECT_EQ(syl_kv_calibration_add_queries_f32(calibration.get(), layer, seen.q.At(0), seen.q.stride, 256), SYL_OK);
     }
     plan = NewKvPlan(model.geometry, c.Options(), calibration.get());
     MakeHard(&keys_and_values.k);
@@ -200,7 +201,7 @@ TEST(KvAppend, GroupsThatDoAndDoNotDivide) {
       c.group_keys = group;
       c.group_values = 272 - group;
       c.bits_keys = 3;
-      c.refine = 1;
+      c.balance = 1;
       ExpectCase(c, 29);
     }
   }
@@ -210,19 +211,16 @@ TEST(KvAppend, EveryQuantizer) {
   for (const int32_t bits : {2, 3, 4, 8}) {
     for (const int32_t clip_mode : {SYL_KV_CLIP_RANGE, SYL_KV_CLIP_MIDPOINT}) {
       for (const int32_t integer_zero : {0, 1}) {
-        for (const int32_t refine : {0, 1, 2, 3, 4}) {
-          for (const float clip : {1.0f, 0.8f, 1e-3f}) {
-            Case c;
-            c.kv_heads = 1;
-            c.group_keys = 16;
-            c.group_values = 48;
-            c.bits_keys = c.bits_values = bits;
-            c.clip_mode = clip_mode;
-            c.integer_zero = integer_zero;
-            c.refine = refine;
-            c.clip = clip;
-            ExpectCase(c, 24);
-          }
+        for (const float clip : {1.0f, 0.8f, 1e-3f}) {
+          Case c;
+          c.kv_heads = 1;
+          c.group_keys = 16;
+          c.group_values = 48;
+          c.bits_keys = c.bits_values = bits;
+          c.clip_mode = clip_mode;
+          c.integer_zero = integer_zero;
+          c.clip = clip;
+          ExpectCase(c, 24);
         }
       }
     }
@@ -253,7 +251,6 @@ TEST(KvAppend, BeforeAndAfterRope) {
           c.grid = grid;
           c.bits_keys = window == 16 ? 3 : 2;
           c.group_keys = 80;
-          c.refine = sort;
           c.window = window;
           c.first_tokens = 3;
           c.max_sinks = 4;
@@ -264,6 +261,7 @@ TEST(KvAppend, BeforeAndAfterRope) {
     Case c;
     c.rotate_keys = c.rotate_values = SYL_KV_ROTATE_HEAD;
     c.center = SYL_KV_CENTER_KEYS;
+    c.balance = 1;
     c.clip_mode = SYL_KV_CLIP_MIDPOINT;
     c.clip = 0.8f;
     c.first_tokens = 4;
@@ -281,7 +279,7 @@ std::vector<Case> CutCases() {
   packed.bits_values = 3;
   packed.rotate_keys = packed.rotate_values = SYL_KV_ROTATE_HEAD;
   packed.max_sinks = 3;
-  packed.refine = 2;
+  packed.balance = 1;
   Case window = packed;
   window.window = 32;
   window.first_tokens = 4;
@@ -290,6 +288,7 @@ std::vector<Case> CutCases() {
   sorted.rope = SYL_KV_PRE_ROPE;
   sorted.rotate_keys = SYL_KV_ROTATE_GROUP;
   sorted.sort = 1;
+  sorted.balance = 0;
   sorted.center = 3;
   sorted.bits_keys = 2;
   sorted.window = 16;

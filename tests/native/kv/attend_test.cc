@@ -35,6 +35,12 @@ struct Fixture {
                                          other.v.stride, 300),
               SYL_OK)
         << syl_last_error();
+    // Of other sizes than keys, channel by channel.
+    Rows queries = other.q;
+    for (int64_t r = 0; r < queries.rows; ++r) {
+      for (int64_t c0 = 0; c0 < queries.cols; ++c0) queries.At(r)[c0] *= 0.25f + static_cast<float>(c0 % 7);
+    }
+    EXPECT_EQ(syl_kv_calibration_add_queries_f32(calibration.get(), 0, queries.At(0), queries.stride, 300), SYL_OK);
     plan = NewKvPlan(model.geometry, options, calibration.get());
   }
   const sylvester::KvPlan& Plan() const { return *plan->plan; }
@@ -95,7 +101,10 @@ Expected Reference(const Fixture& f, const KvText& text, const float* q_row, int
   };
 
   // The query as integers, which packed keys meet.
-  const Doubles exact = plan.PreRope() ? Doubles(q, q + d) : Rotate(f, q);
+  const auto gain = [&](int64_t c) { return layer.gain_keys.empty() ? 1 : layer.gain_keys[first + c]; };
+  std::vector<float> unbalanced(q, q + d);
+  for (int64_t c = 0; c < d; ++c) unbalanced[c] /= gain(c);
+  const Doubles exact = plan.PreRope() ? Doubles(q, q + d) : Rotate(f, unbalanced.data());
   Doubles rounded = exact;
   if (!plan.PreRope()) {
     double max = 0;
@@ -119,6 +128,7 @@ Expected Reference(const Fixture& f, const KvText& text, const float* q_row, int
       if (!layer.center_keys.empty()) {
         for (int64_t i = 0; i < d; ++i) key[i] -= layer.center_keys[first + i];
       }
+      for (int64_t i = 0; i < d; ++i) key[i] *= gain(i);
       k = Rotate(f, key.data());
     }
     double score = 0, size = 0;

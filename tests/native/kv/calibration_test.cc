@@ -45,6 +45,75 @@ std::vector<double> MeansOf(const Rows& x) {
   return means;
 }
 
+TEST(KvCalibration, GainsBalanceQueriesAndKeys) {
+  constexpr int64_t kGroup = 3;
+  const KvModel model(2, 48, 2, kGroup);
+  const int64_t d = 48;
+  for (const int32_t center : {0, 1}) {
+    const KvCalibrationPtr calibration = NewKvCalibration(model.geometry);
+    const KvCalibrationPtr parts[2] = {NewKvCalibration(model.geometry), NewKvCalibration(model.geometry)};
+    std::vector<Rows> k, q;
+    for (int32_t layer = 0; layer < 2; ++layer) {
+      k.push_back(Skewed(kTokens, model.Channels(), 60 + layer));
+      q.push_back(Skewed(kTokens + 7, model.Channels() * kGroup, 70 + layer));
+      // Far enough apart for the limits, and a channel that is never used.
+      for (int64_t r = 0; r < q[layer].rows; ++r) q[layer].At(r)[1] *= 1000;
+      for (int64_t r = 0; r < kTokens; ++r) {
+        k[layer].At(r)[5] = k[layer].At(r)[50] * 1e-7f;
+        k[layer].At(r)[7] = 0;
+      }
+      Add(calibration, layer, k[layer], k[layer], 0, kTokens);
+      ASSERT_EQ(
+          syl_kv_calibration_add_queries_f32(calibration.get(), layer, q[layer].At(0), q[layer].stride, q[layer].rows),
+          SYL_OK)
+          << syl_last_error();
+      for (const int64_t part : {0, 1}) {
+        const int64_t first = part * 100, count = part == 0 ? 100 : q[layer].rows - 100;
+        Add(parts[part], layer, k[layer], k[layer], first, part == 0 ? 100 : kTokens - 100);
+        ASSERT_EQ(
+            syl_kv_calibration_add_queries_f32(parts[part].get(), layer, q[layer].At(first), q[layer].stride, count),
+            SYL_OK);
+      }
+    }
+    syl_kv_options options = PlainOptions();
+    options.center = center;
+    options.balance = 1;
+    const KvPlanPtr plan = NewKvPlan(model.geometry, options, calibration.get());
+    for (int32_t layer = 0; layer < 2; ++layer) {
+      const std::vector<double> means = MeansOf(k[layer]);
+      for (int64_t head = 0; head < 2; ++head) {
+        std::vector<double> want(d);
+        double product = 1;
+        for (int64_t c = 0; c < d; ++c) {
+          long double key = 0, query = 0;
+          for (int64_t r = 0; r < kTokens; ++r) {
+            key += std::pow(
+                static_cast<long double>(k[layer].At(r)[head * d + c]) - (center != 0 ? means[head * d + c] : 0), 2);
+          }
+          for (int64_t r = 0; r < q[layer].rows; ++r) {
+            for (int64_t i = 0; i < kGroup; ++i) {
+              query += std::pow(static_cast<long double>(q[layer].At(r)[(head * kGroup + i) * d + c]), 2);
+            }
+          }
+          key /= kTokens;
+          query /= static_cast<long double>(q[layer].rows);
+          want[c] = key > 0 ? std::pow(static_cast<double>(query / key), 0.25) : 1;
+          product *= std::pow(want[c], 1.0 / static_cast<double>(d));
+        }
+        int64_t limited = 0;
+        for (int64_t c = 0; c < d; ++c) {
+          const double gain = std::min(std::max(want[c] / product, 0.125), 8.0);
+          limited += gain == 8;
+          EXPECT_NEAR(plan->plan->layers[layer].gain_keys[head * d + c], gain, 1e-6 * gain) << head << " " << c;
+        }
+        EXPECT_GE(limited, head == 0 ? 1 : 0);
+      }
+    }
+    ASSERT_EQ(syl_kv_calibration_merge(parts[1].get(), parts[0].get()), SYL_OK);
+    EXPECT_EQ(Saved(NewKvPlan(model.geometry, options, parts[1].get())), Saved(plan));
+  }
+}
+
 // H_base (x) H_2^k, dense.
 std::vector<double> Rotated(const std::vector<double>& x, int64_t n) {
   int64_t base = n;
@@ -250,6 +319,19 @@ TEST(KvCalibration, BadArgumentsAreRefused) {
     EXPECT_REFUSED(add(0, changed.At(0), 35, x, 35, 256), SYL_BAD_DATA, "k[200][7] is ");
     EXPECT_REFUSED(add(0, x, 35, changed.At(0), 35, 256), SYL_BAD_DATA, "v[200][7] is ");
   }
+  const auto add_queries = [&](int32_t layer, const float* query, int64_t stride, int64_t rows) {
+    return syl_kv_calibration_add_queries_f32(c, layer, query, stride, rows);
+  };
+  EXPECT_REFUSED(syl_kv_calibration_add_queries_f32(nullptr, 0, x, 35, 1), SYL_NULL_ARGUMENT, "calibration is NULL");
+  EXPECT_REFUSED(add_queries(0, nullptr, 64, 1), SYL_NULL_ARGUMENT, "q is NULL");
+  EXPECT_REFUSED(add_queries(2, x, 64, 1), SYL_BAD_VALUE, "layer is 2, must be 0..1");
+  EXPECT_REFUSED(add_queries(0, x, 64, -1), SYL_BAD_VALUE, "rows is -1, must be 0 or more");
+  EXPECT_REFUSED(add_queries(0, x, 63, 2), SYL_BAD_SHAPE, "q_stride is 63 for 2 rows of 64");
+  for (const float bad : {kNaN, kInfinity}) {
+    Rows changed(256, 64, 15);
+    changed.At(100)[3] = bad;
+    EXPECT_REFUSED(add_queries(0, changed.At(0), changed.stride, 256), SYL_BAD_DATA, "q[100][3] is ");
+  }
   EXPECT_REFUSED(syl_kv_calibration_merge(nullptr, c), SYL_NULL_ARGUMENT, "calibration is NULL");
   EXPECT_REFUSED(syl_kv_calibration_merge(c, nullptr), SYL_NULL_ARGUMENT, "other is NULL");
   const KvModel one_layer(2, 16, 1);
@@ -287,6 +369,18 @@ TEST(KvCalibration, PlansNeedTokensOfEveryLayer) {
                    "calibration is of geometry ");
     EXPECT_EQ(plan, nullptr);
   }
+  const KvModel one(2, 16, 1);
+  const KvCalibrationPtr keys = NewKvCalibration(one.geometry);
+  Add(keys, 0, k, k, 0, 256);
+  const Rows queries(255, 64, 16);
+  ASSERT_EQ(syl_kv_calibration_add_queries_f32(keys.get(), 0, queries.At(0), queries.stride, 255), SYL_OK)
+      << syl_last_error();
+  syl_kv_options balanced = PlainOptions();
+  balanced.balance = 1;
+  EXPECT_REFUSED(syl_kv_plan_new(&one.geometry, &balanced, nullptr, &plan), SYL_NULL_ARGUMENT,
+                 "options->center 0 and options->balance 1");
+  EXPECT_REFUSED(syl_kv_plan_new(&one.geometry, &balanced, keys.get(), &plan), SYL_BAD_VALUE,
+                 "calibration has seen 255 queries of layer 0, must be 256 or more");
   // Plans that need none do not look at it.
   NewKvPlan(model.geometry, PlainOptions(), calibration.get());
 }

@@ -14,6 +14,7 @@ syl_kv_options Options(int32_t rope, int32_t rotate_keys, int32_t window) {
   o.rotate_keys = rotate_keys;
   o.rotate_values = rotate_keys == SYL_KV_ROTATE_NONE ? SYL_KV_ROTATE_NONE : SYL_KV_ROTATE_HEAD;
   o.center = SYL_KV_CENTER_KEYS + SYL_KV_CENTER_VALUES;
+  o.balance = rope == SYL_KV_POST_ROPE;
   o.bits_keys = 3;
   o.bits_values = 2;
   o.first_tokens = 2;
@@ -30,6 +31,7 @@ struct Setting {
     EXPECT_EQ(
         syl_kv_calibration_add_f32(calibration.get(), 0, seen.k.At(0), seen.k.stride, seen.v.At(0), seen.v.stride, 256),
         SYL_OK);
+    EXPECT_EQ(syl_kv_calibration_add_queries_f32(calibration.get(), 0, seen.q.At(0), seen.q.stride, 256), SYL_OK);
     plan = NewKvPlan(model.geometry, options, calibration.get());
     for (const int64_t sink : {7, 20}) mask[sink] = 1;
     text = std::make_unique<KvText>(plan.get(), model.geometry, count, count);
@@ -51,7 +53,7 @@ struct Setting {
   std::unique_ptr<KvText> text;
 };
 
-// R^T x + center in double, and how far a float's rotation may be from it.
+// R^T x / gain + center in double, and how far a float's rotation may be from it.
 std::vector<double> Restored(const KvPlan& plan, int32_t what, const std::vector<double>& x, double* error) {
   const int32_t rotate = what == SYL_KV_KEYS ? plan.options.rotate_keys : plan.options.rotate_values;
   std::vector<double> y = x;
@@ -74,6 +76,11 @@ std::vector<double> Restored(const KvPlan& plan, int32_t what, const std::vector
         y[first + i] = sum / std::sqrt(static_cast<double>(n));
       }
     }
+  }
+  const std::vector<float>& gain = plan.layers[0].gain_keys;
+  for (size_t c = 0; what == SYL_KV_KEYS && c < gain.size(); ++c) {
+    y[c] /= gain[c];
+    *error = std::max(*error / gain[c], *error) + 0x1p-23 * std::fabs(y[c]);
   }
   const std::vector<float>& center = what == SYL_KV_KEYS ? plan.layers[0].center_keys : plan.layers[0].center_values;
   for (size_t c = 0; c < center.size(); ++c) {
@@ -132,7 +139,7 @@ TEST(KvDequantize, EveryTokenIsWhatItWasPackedAs) {
 // Without rotation and mean, halves come back as they are; eight bits come close.
 TEST(KvDequantize, HalvesAreExactAndCodesWithinAStep) {
   syl_kv_options o = Options(SYL_KV_POST_ROPE, SYL_KV_ROTATE_NONE, 16);
-  o.center = 0;
+  o.center = o.balance = 0;
   o.bits_keys = o.bits_values = 8;
   const Setting setting(o, 2, 64, 60);
   const std::vector<float> y = setting.Dequantized(SYL_KV_KEYS, 0, 60);

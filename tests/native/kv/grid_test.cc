@@ -16,14 +16,22 @@ using namespace sylvester_test;
 using sylvester::Crc32;
 using sylvester::KvGrid;
 using sylvester::KvPlan;
-using sylvester::KvScaleFromFloat;
+using sylvester::KvScaleNearest;
 using sylvester::KvScaleToFloat;
+using sylvester::KvScaleUp;
 
 constexpr int kScales = 0xf8;
 
 double ScaleByDefinition(int code) {
   const int e = code / 8, f = code % 8;
   return e == 0 ? std::ldexp(f / 8.0, -14) : std::ldexp(1 + f / 8.0, e - 15);
+}
+
+// The least scale by search that is not below x, or the largest.
+int ScaleAbove(double x) {
+  int code = 0;
+  while (code + 1 < kScales && ScaleByDefinition(code) < x) ++code;
+  return code;
 }
 
 // The nearest scale by search, of two equally near the even one.
@@ -49,20 +57,24 @@ TEST(KvScale, EveryCodeIsItsNumberAndTheUpperHalfOfAHalf) {
     const float value = KvScaleToFloat(static_cast<uint8_t>(code));
     EXPECT_EQ(static_cast<double>(value), ScaleByDefinition(code)) << code;
     EXPECT_EQ(value, sylvester::FloatFromF16(static_cast<uint16_t>(code << 7))) << code;
-    EXPECT_EQ(KvScaleFromFloat(value), code);
+    EXPECT_EQ(KvScaleNearest(value), code);
+    EXPECT_EQ(KvScaleUp(value), code);
   }
 }
 
 // Everything that rounding can depend on: each code, each midpoint, their neighbours, and what is between.
-TEST(KvScale, RoundsToNearestEven) {
-  const auto expect_nearest = [](float x) { EXPECT_EQ(KvScaleFromFloat(x), NearestScale(x)) << x; };
+TEST(KvScale, RoundsToNearestEvenAndUp) {
+  const auto expect_rounded = [](float x) {
+    EXPECT_EQ(KvScaleNearest(x), NearestScale(x)) << x;
+    EXPECT_EQ(KvScaleUp(x), ScaleAbove(x)) << x;
+  };
   for (int code = 0; code + 1 < kScales; ++code) {
     const double low = ScaleByDefinition(code), high = ScaleByDefinition(code + 1);
     for (int i = 0; i <= 64; ++i) {
       const auto x = static_cast<float>(low + (high - low) * i / 64);
-      expect_nearest(x);
-      expect_nearest(std::nextafter(x, 0.0f));
-      expect_nearest(std::nextafter(x, kInfinity));
+      expect_rounded(x);
+      expect_rounded(std::nextafter(x, 0.0f));
+      expect_rounded(std::nextafter(x, kInfinity));
     }
   }
 }
@@ -72,15 +84,21 @@ TEST(KvScale, RoundsLikeTheDefinitionOnEveryExponent) {
   for (uint32_t exponent = 0; exponent < 255; ++exponent) {
     for (int i = 0; i < 200; ++i) {
       const float x = FromBits(exponent << 23 | (random() & 0x7fffff));
-      EXPECT_EQ(KvScaleFromFloat(x), NearestScale(x)) << x;
+      EXPECT_EQ(KvScaleNearest(x), NearestScale(x)) << x;
+      EXPECT_EQ(KvScaleUp(x), ScaleAbove(x)) << x;
     }
   }
 }
 
 TEST(KvScale, SaturatesAndKeepsZero) {
-  for (const float x : {61440.0f, 63488.0f, 65504.0f, 1e30f, kInfinity}) EXPECT_EQ(KvScaleFromFloat(x), 0xf7) << x;
-  EXPECT_EQ(KvScaleFromFloat(0), 0);
-  EXPECT_EQ(KvScaleFromFloat(FromBits(1)), 0);
+  for (const float x : {61440.0f, 63488.0f, 65504.0f, 1e30f, kInfinity}) {
+    EXPECT_EQ(KvScaleNearest(x), 0xf7) << x;
+    EXPECT_EQ(KvScaleUp(x), 0xf7) << x;
+  }
+  EXPECT_EQ(KvScaleNearest(0), 0);
+  EXPECT_EQ(KvScaleUp(0), 0);
+  EXPECT_EQ(KvScaleNearest(FromBits(1)), 0);
+  EXPECT_EQ(KvScaleUp(0x1p-40f), 1);
 }
 
 TEST(KvGrid, UnitsOfZeros) {

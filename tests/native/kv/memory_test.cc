@@ -22,6 +22,8 @@ struct Fixture {
       EXPECT_EQ(syl_kv_calibration_add_f32(calibration.get(), layer, tokens.k.At(0), tokens.k.stride, tokens.v.At(0),
                                            tokens.v.stride, kTokens),
                 SYL_OK);
+      EXPECT_EQ(syl_kv_calibration_add_queries_f32(calibration.get(), layer, tokens.q.At(0), tokens.q.stride, kTokens),
+                SYL_OK);
     }
     options = Preset("rotatekv");
     options.center = SYL_KV_CENTER_KEYS + SYL_KV_CENTER_VALUES;

@@ -24,6 +24,9 @@ struct Fixture {
       const Rows k(300, model.Channels(), 10 + layer), v(300, model.Channels(), 20 + layer);
       EXPECT_EQ(syl_kv_calibration_add_f32(calibration.get(), layer, k.At(0), k.stride, v.At(0), v.stride, 300),
                 SYL_OK);
+      const Rows q(300, 2 * model.Channels(), 30 + layer);
+      EXPECT_EQ(syl_kv_calibration_add_queries_f32(calibration.get(), layer, q.At(0), q.stride, 300), SYL_OK)
+          << syl_last_error();
     }
     syl_kv_options options = Preset("rotatekv");
     options.center = SYL_KV_CENTER_KEYS + SYL_KV_CENTER_VALUES;
@@ -127,7 +130,7 @@ TEST(KvPlanFile, HasTheBytesOfItsDescription) {
   const auto put = [&](uint64_t value, int bytes) {
     for (int i = 0; i < bytes; ++i) want.push_back(static_cast<uint8_t>(value >> 8 * i));
   };
-  put(1, 4);
+  put(2, 4);
   put(1, 4);
   put(120, 8);
   put(plan->plan->geometry_hash, 8);
@@ -183,7 +186,7 @@ TEST(KvPlanFile, EveryLengthButItsOwnIsRefused) {
 TEST(KvPlanFile, HostileFieldsAreRefused) {
   const Fixture f;
   f.ExpectRefused(f.With(0, 'T'), 0, "is no SYLKVPLN");
-  f.ExpectRefused(f.With(8, uint32_t{2}), 8, "version is 2, must be 1");
+  f.ExpectRefused(f.With(8, uint32_t{1}), 8, "version is 1, must be 2");
   for (const uint32_t layers : {0u, 1u, 3u, 0xffffffffu}) {
     f.ExpectRefused(f.With(12, layers), 12, "layers is " + std::to_string(layers) + ", must be 2");
   }
@@ -193,9 +196,10 @@ TEST(KvPlanFile, HostileFieldsAreRefused) {
   f.ExpectRefused(f.With(24, uint64_t{5}), 24, "hash of the geometry is 0000000000000005, must be ");
 
   // Options that change the size of a layer are found by that, all others by the checks of options.
-  const int64_t sort = 32 + 4 * 4, center = 32 + 5 * 4;
+  const int64_t sort = 32 + 4 * 4, center = 32 + 5 * 4, balance = 32 + 9 * 4;
   f.ExpectRefused(f.With(sort, int32_t{0}), 16, "says ");
   f.ExpectRefused(f.With(center, int32_t{0}), 16, "says ");
+  f.ExpectRefused(f.With(balance, int32_t{1}), 16, "says ");
   f.ExpectRefused(f.With(sort, int32_t{-7}), 32, "syl_kv_plan_load: options->sort is -7, must be 0..1");
   f.ExpectRefused(f.With(center, int32_t{7}), 32, "syl_kv_plan_load: options->center is 7, must be 0..3");
   const char* const names[19] = {"rope",
@@ -207,7 +211,7 @@ TEST(KvPlanFile, HostileFieldsAreRefused) {
                                  "grid",
                                  "clip_mode",
                                  "integer_zero",
-                                 "refine",
+                                 "",
                                  "bits_keys",
                                  "bits_values",
                                  "group_keys",
@@ -245,6 +249,25 @@ TEST(KvPlanFile, HostileFieldsAreRefused) {
     f.ExpectRefused(f.With(centers + 8, kNaN), centers + 8, "mean is ");
     f.ExpectRefused(f.With(centers + 4 * (2 * f.model.Channels() - 1), -kInfinity),
                     centers + 4 * (2 * f.model.Channels() - 1), "mean is -inf, must be finite");
+  }
+}
+
+TEST(KvPlanFile, GainsAreCheckedAndLoaded) {
+  const Fixture f;
+  const KvPlanPtr plan = NewKvPlan(f.model.geometry, Preset("best"), f.calibration.get());
+  Fixture best;
+  best.file = Saved(plan);
+  best.layer_bytes = 4 + f.model.Channels() * (4 + 4) + 4;
+  KvPlanPtr loaded(nullptr, &syl_kv_plan_free);
+  ASSERT_EQ(best.Load(best.file, &loaded), SYL_OK) << syl_last_error();
+  EXPECT_EQ(loaded->plan->layers[1].gain_keys, plan->plan->layers[1].gain_keys);
+  for (const int64_t layer : {0, 1}) {
+    const int64_t gains = kHeader + layer * best.layer_bytes + 4 + 4 * f.model.Channels();
+    for (const float bad : {0.0f, 0.12f, 8.1f, -1.0f, kNaN, kInfinity}) {
+      best.ExpectRefused(best.With(gains + 8, bad), gains + 8, "gain is ");
+      best.ExpectRefused(best.With(gains + 4 * (f.model.Channels() - 1), bad), gains + 4 * (f.model.Channels() - 1),
+                         "gain is ");
+    }
   }
 }
 

@@ -153,13 +153,14 @@ TEST(KvPlan, OptionsAreChecked) {
   ExpectOptionRange("grid", &Options::grid, 0, 1, plain);
   ExpectOptionRange("clip_mode", &Options::clip_mode, 0, 1, plain);
   ExpectOptionRange("integer_zero", &Options::integer_zero, 0, 1, plain);
-  ExpectOptionRange("refine", &Options::refine, 0, 4, plain);
   ExpectOptionRange("first_tokens", &Options::first_tokens, 0, 64, plain);
   ExpectOptionRange("max_sinks", &Options::max_sinks, 0, 64, plain);
   ExpectOptionRange("window", &Options::window, 0, 256, plain);
   for (const int32_t bad : {-1, 2}) {
     ExpectOptionsRefused(SYL_BAD_VALUE, "sort is " + std::to_string(bad) + ", must be 0..1",
                          [&](Options* o) { o->sort = bad; });
+    ExpectOptionsRefused(SYL_BAD_VALUE, "balance is " + std::to_string(bad) + ", must be 0..1",
+                         [&](Options* o) { o->balance = bad; });
   }
   for (const int32_t bad : {-1, 4}) {
     ExpectOptionsRefused(SYL_BAD_VALUE, "center is " + std::to_string(bad) + ", must be 0..3",
@@ -195,6 +196,10 @@ TEST(KvPlan, ExcludedCombinationsAreRefused) {
   ExpectOptionsRefused(SYL_UNSUPPORTED, "rotate_keys is 2, ROTATE_GROUP, which needs PRE_ROPE",
                        [](Options* o) { o->rotate_keys = SYL_KV_ROTATE_GROUP; });
   ExpectOptionsRefused(SYL_UNSUPPORTED, "sort is 1, which needs PRE_ROPE", [](Options* o) { o->sort = 1; });
+  ExpectOptionsRefused(SYL_UNSUPPORTED, "balance is 1, which needs POST_ROPE", [](Options* o) {
+    o->rope = SYL_KV_PRE_ROPE;
+    o->balance = 1;
+  });
   ExpectOptionsRefused(SYL_UNSUPPORTED, "grid is 1, LLOYD_MAX, which has no levels for 8 bits (layer 0)",
                        [](Options* o) { o->grid = SYL_KV_LLOYD_MAX, o->bits_values = 8; });
   const uint8_t layer_bits[4] = {2, 3, 4, 8};
@@ -484,9 +489,10 @@ TEST(KvPreset, FitEveryGeometry) {
     for (int64_t dim = 16; dim <= 256; dim += 16) {
       const KvModel model(kv_heads, dim, 1);
       const KvCalibrationPtr calibration = NewKvCalibration(model.geometry);
-      const Rows rows(256, model.Channels(), 3);
+      const Rows rows(256, model.Channels(), 3), queries(256, 2 * model.Channels(), 4);
       ASSERT_EQ(syl_kv_calibration_add_f32(calibration.get(), 0, rows.At(0), rows.stride, rows.At(0), rows.stride, 256),
                 SYL_OK);
+      ASSERT_EQ(syl_kv_calibration_add_queries_f32(calibration.get(), 0, queries.At(0), queries.stride, 256), SYL_OK);
       for (const char* name : {"rotatekv", "quarot", "turbo", "q8", "q4", "best"}) {
         for (const int32_t bits : {0, 2, 3, 4, 8}) {
           if (bits == 8 && std::string(name) == "turbo") continue;

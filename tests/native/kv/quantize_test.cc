@@ -80,19 +80,6 @@ TEST(KvQuantize, ErrorsOfNormalNumbersAreTheKnownOnes) {
   EXPECT_NEAR(RelativeError({lloyd_max, 128, v}, v), 0.1175, 0.02 * 0.1175);
 }
 
-TEST(KvQuantize, EveryRoundOfLeastSquaresHelps) {
-  const Rows v(2048, 128, 12);
-  double last = 1;
-  for (int32_t refine = 0; refine <= 3; ++refine) {
-    syl_kv_options o = Options(2, 128);
-    o.refine = refine;
-    const double error = RelativeError({o, 128, v}, v);
-    EXPECT_LT(error, last) << refine;
-    last = error;
-  }
-  EXPECT_LT(last, 0.16);
-}
-
 // Unless cut: half a step from rounding, half a zero's unit, and what rounding s takes from the ends of the range.
 TEST(KvQuantize, ErrorsStayWithinTheStep) {
   for (const int32_t bits : {2, 3, 4, 8}) {
@@ -121,7 +108,6 @@ TEST(KvQuantize, PowersOfTwoScaleAndNothingElse) {
   for (const int32_t grid : {SYL_KV_UNIFORM, SYL_KV_LLOYD_MAX}) {
     syl_kv_options o = Options(3, 32);
     o.grid = grid;
-    o.refine = grid == SYL_KV_UNIFORM ? 2 : 0;
     const Quantized q(o, 64, v);
     Rows larger = v;
     for (float& x : larger.data) x *= 8;
@@ -202,7 +188,6 @@ TEST(KvQuantize, GroupsAreThoseOfNumpy) {
     o.clip_mode = Member(object, "clip_mode") == "\"midpoint\"" ? SYL_KV_CLIP_MIDPOINT : SYL_KV_CLIP_RANGE;
     if (o.grid == SYL_KV_UNIFORM) o.clip_values = static_cast<float>(number("clip"));
     o.integer_zero = Member(object, "integer_zero") == "true";
-    o.refine = static_cast<int32_t>(number("refine"));
     const Quantized q(o, n, v);
     const size_t digits = bits == 8 ? 2 : 1;
     for (size_t r = 0; r < codes.size(); ++r, ++compared) {

@@ -24,18 +24,22 @@ inline double ScaleValue(int scale) {
   return exponent == 0 ? std::ldexp(fraction / 8.0, -14) : std::ldexp(1 + fraction / 8.0, exponent - 15);
 }
 
-// The nearest of all scales, the even one of two.
-inline uint8_t NearestScale(float x) {
+// The least of all scales that is not below x, or the largest.
+inline uint8_t ScaleAbove(float x) {
   static const std::vector<double> values = [] {
     std::vector<double> all;
     for (int scale = 0; scale <= 0xf7; ++scale) all.push_back(ScaleValue(scale));
     return all;
   }();
   const auto above = std::lower_bound(values.begin(), values.end(), static_cast<double>(x));
-  if (above == values.end()) return 0xf7;
-  const auto scale = static_cast<int>(above - values.begin());
-  if (scale == 0) return 0;
-  const double up = *above - x, down = x - values[scale - 1];
+  return static_cast<uint8_t>(above == values.end() ? 0xf7 : above - values.begin());
+}
+
+// The nearest of all scales, the even one of two.
+inline uint8_t NearestScale(float x) {
+  const int scale = ScaleAbove(x);
+  if (scale == 0 || x >= 61440) return static_cast<uint8_t>(scale);
+  const double up = ScaleValue(scale) - x, down = x - ScaleValue(scale - 1);
   return static_cast<uint8_t>(up < down || (up == down && scale % 2 == 0) ? scale : scale - 1);
 }
 
@@ -78,22 +82,6 @@ class ReferenceQuantizer {
     }
     const float u = grid_.zero_unit, least = std::max(std::fabs(lo), std::fabs(hi)) / (119 * u);
     SetCodes(x, std::max((hi - lo) / static_cast<float>(m_), least), lo, &group);
-    for (int round = 0; round < options_.refine; ++round) {
-      int64_t q = 0, qq = 0;
-      std::vector<float> products;
-      for (size_t i = 0; i < x.size(); ++i) {
-        q += group.codes[i];
-        qq += group.codes[i] * group.codes[i];
-        products.push_back(x[i] * group.codes[i]);
-      }
-      const auto sq = static_cast<float>(q);
-      const auto den = static_cast<float>(static_cast<int64_t>(x.size()) * qq - q * q);
-      const float sx = Sum16(x), sxq = Sum16(products);
-      const float left = n * sxq, right = sx * sq, slope = (left - right) / den;
-      if (!(den > 0 && slope > 0)) break;
-      const float down = slope * sq, fitted = (sx - down) / n;
-      SetCodes(x, std::max(slope, std::fabs(fitted) / (119 * u)), fitted, &group);
-    }
     return group;
   }
 
@@ -108,7 +96,7 @@ class ReferenceQuantizer {
   }
 
   void SetCodes(const std::vector<float>& x, float step, float lo, KvReferenceGroup* group) const {
-    *group = {NearestScale(step), 0, std::vector<uint8_t>(x.size())};
+    *group = {m_ == 255 ? ScaleAbove(step) : NearestScale(step), 0, std::vector<uint8_t>(x.size())};
     if (group->scale == 0) return;
     const float u = grid_.zero_unit, inverse = 1 / static_cast<float>(ScaleValue(group->scale));
     const float product = -lo * inverse, z = std::nearbyint(product / u);
@@ -211,6 +199,7 @@ class KvReference {
     const std::vector<float>& center = what == SYL_KV_KEYS ? of.center_keys : of.center_values;
     for (size_t c = 0; c < x.size(); ++c) {
       if (!center.empty()) x[c] -= center[c];
+      if (what == SYL_KV_KEYS && !of.gain_keys.empty()) x[c] *= of.gain_keys[c];
       x[c] = std::min(std::max(x[c], -0x1p100f), 0x1p100f);
     }
     if (rotation_[what] != nullptr) {

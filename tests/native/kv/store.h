@@ -40,14 +40,18 @@ struct KvCase {
       : name(case_name), model(heads, head_dim) {
     const KvCalibrationPtr calibration = NewKvCalibration(model.geometry);
     for (int32_t layer = 0; calibrated && layer < model.geometry.layers; ++layer) {
-      std::vector<float> k(256 * model.Channels()), v(k.size());
+      const int64_t query_channels = model.geometry.q_heads * model.geometry.head_dim;
+      std::vector<float> k(256 * model.Channels()), v(k.size()), q(256 * query_channels);
       for (int64_t r = 0; r < 256; ++r) {
         FillRow(~static_cast<uint32_t>(r), layer, kKey, &k[r * model.Channels()], model.Channels());
         FillRow(~static_cast<uint32_t>(r), layer, kValue, &v[r * model.Channels()], model.Channels());
+        FillRow(~static_cast<uint32_t>(r), layer, kQuery, &q[r * query_channels], query_channels);
       }
       EXPECT_EQ(syl_kv_calibration_add_f32(calibration.get(), layer, k.data(), model.Channels(), v.data(),
                                            model.Channels(), 256),
                 SYL_OK)
+          << syl_last_error();
+      EXPECT_EQ(syl_kv_calibration_add_queries_f32(calibration.get(), layer, q.data(), query_channels, 256), SYL_OK)
           << syl_last_error();
     }
     options.layer_bits = layer_bits.data();
@@ -76,7 +80,9 @@ inline std::unique_ptr<KvCase> NewKvCase(int which) {
       o.window = 32;
       o.first_tokens = 4;
       o.max_sinks = 3;
-      return std::make_unique<KvCase>("window", 2, 16, o, std::vector<uint8_t>{2, 3, 4, 2});
+      o.center = SYL_KV_CENTER_KEYS;
+      o.balance = 1;
+      return std::make_unique<KvCase>("balanced, window", 2, 16, o, std::vector<uint8_t>{2, 3, 4, 2}, true);
     case 2:
       o.rope = SYL_KV_PRE_ROPE;
       o.rotate_keys = SYL_KV_ROTATE_GROUP;

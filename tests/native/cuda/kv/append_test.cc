@@ -65,6 +65,7 @@ TEST_P(CudaKvAppend, IsDequantized) {
           }
           model.Rotate(side, true, x.data());
           for (int64_t i = 0; i < d; ++i) {
+            x[i] /= model.Gain(1, side, h * d + i);
             const float expected = center.empty() ? x[i] : x[i] + center[h * d + i];
             ASSERT_EQ(ToBits(y.At(t - 3)[h * d + i]), ToBits(expected)) << "token " << t << ", channel " << h * d + i;
           }

@@ -66,6 +66,7 @@ Comparison Compare(const KvDevice& device, int64_t text, int32_t layer, int64_t 
   const int64_t d = model.d(), head = q_head / (plan.geometry.q_heads / plan.geometry.kv_heads);
   const double scale = plan.geometry.scale, cap = plan.geometry.soft_cap;
   std::vector<float> rotated(q, q + d);
+  for (int64_t c = 0; c < d; ++c) rotated[c] /= model.Gain(layer, 0, head * d + c);
   model.Rotate(SYL_KV_KEYS, false, rotated.data());
   double most = 0, offset = 0;
   for (int64_t c = 0; c < d; ++c) {

@@ -350,10 +350,10 @@ inline std::vector<KvCase> KvCases() {
     cases.back().name = name;
     change(&cases.back());
   };
-  add("3 and 4 bits, refined, no window", [](KvCase* c) {
+  add("3 and 4 bits, balanced, no window", [](KvCase* c) {
     c->bits_keys = 3;
     c->bits_values = 4;
-    c->refine = 2;
+    c->balance = 1;
     c->window = 0;
     c->clip = 1;
   });
@@ -370,7 +370,7 @@ inline std::vector<KvCase> KvCases() {
     c->group_keys = c->group_values = 32;
     c->integer_zero = 1;
     c->window = 0;
-    c->refine = 1;
+    c->balance = 1;
   });
   add("Lloyd-Max of 2 and 3 bits, heads of 80", [](KvCase* c) {
     c->grid = SYL_KV_LLOYD_MAX;

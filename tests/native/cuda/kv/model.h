@@ -28,7 +28,7 @@ struct KvCase {
   int64_t kv_heads = 2, q_heads = 4, head_dim = 64;
   int32_t bits_keys = 2, bits_values = 2, group_keys = 64, group_values = 64;
   int32_t rotate = SYL_KV_ROTATE_HEAD, center = 3, grid = SYL_KV_UNIFORM, clip_mode = SYL_KV_CLIP_MIDPOINT;
-  int32_t integer_zero = 0, refine = 0;
+  int32_t integer_zero = 0, balance = 0;
   std::vector<uint8_t> layer_bits;  // empty: bits_keys and bits_values in both layers
   float clip = 0.8f;
   int32_t first_tokens = 2, max_sinks = 3, window = 32;
@@ -58,7 +58,7 @@ struct KvModelPlan {
     o.grid = c.grid;
     o.clip_mode = c.clip_mode;
     o.integer_zero = c.integer_zero;
-    o.refine = c.refine;
+    o.balance = c.balance;
     o.bits_keys = c.bits_keys;
     o.bits_values = c.bits_values;
     o.group_keys = c.group_keys;
@@ -69,12 +69,15 @@ struct KvModelPlan {
     o.window = c.window;
     if (!c.layer_bits.empty()) o.layer_bits = c.layer_bits.data();
     syl_kv_calibration* calibration = nullptr;
-    if (c.center != 0) {
+    if (c.center != 0 || c.balance != 0) {
       EXPECT_EQ(syl_kv_calibration_new(&geometry, &calibration), SYL_OK) << syl_last_error();
       for (int32_t layer = 0; layer < geometry.layers; ++layer) {
         const Rows k(300, Channels(), 90 + layer, 1, 0), v(300, Channels(), 95 + layer, 1, 0);
         EXPECT_EQ(syl_kv_calibration_add_f32(calibration, layer, k.data.data(), k.stride, v.data.data(), v.stride, 300),
                   SYL_OK)
+            << syl_last_error();
+        const Rows q(300, c.q_heads * c.head_dim, 97 + layer, 3, 0);
+        EXPECT_EQ(syl_kv_calibration_add_queries_f32(calibration, layer, q.data.data(), q.stride, 300), SYL_OK)
             << syl_last_error();
       }
     }
@@ -130,6 +133,11 @@ class KvModel {
     return side == SYL_KV_KEYS ? plan_.layers[layer].center_keys : plan_.layers[layer].center_values;
   }
 
+  float Gain(int32_t layer, int side, int64_t channel) const {
+    const std::vector<float>& gain = plan_.layers[layer].gain_keys;
+    return side == SYL_KV_VALUES || gain.empty() ? 1 : gain[channel];
+  }
+
   void Rotate(int side, bool transposed, float* head) const {
     if (rotation_[side] == nullptr) return;
     const syl_hadamard* r = rotation_[side].get();
@@ -146,6 +154,7 @@ class KvModel {
     std::vector<float> x(row, row + heads_ * d_);
     const std::vector<float>& center = Center(layer, side);
     for (size_t c = 0; c < center.size(); ++c) x[c] -= center[c];
+    for (int64_t c = 0; c < heads_ * d_; ++c) x[c] *= Gain(layer, side, c);
     for (int64_t h = 0; h < heads_; ++h) Rotate(side, false, x.data() + h * d_);
     std::vector<uint16_t> halves(x.size());
     for (size_t c = 0; c < x.size(); ++c) {
@@ -161,7 +170,7 @@ class KvModel {
     group.codes.assign(static_cast<size_t>(n), 0);
     if (o.grid == SYL_KV_LLOYD_MAX) {
       const float sum = Sum(n, [&](int64_t i) { return x[i] * x[i]; });
-      group.scale = sylvester::KvScaleFromFloat(std::sqrt(sum / static_cast<float>(n)) * grid.rms_factor);
+      group.scale = sylvester::KvScaleNearest(std::sqrt(sum / static_cast<float>(n)) * grid.rms_factor);
       if (group.scale == 0) return group;
       group.zero = 32;
       const float inverse = 1 / sylvester::KvScaleToFloat(group.scale);
@@ -185,21 +194,6 @@ class KvModel {
       hi = mid + half;
     }
     Code(x, n, std::max((hi - lo) / m, std::max(std::fabs(lo), std::fabs(hi)) / (119 * u)), lo, u, m, &group);
-    for (int32_t r = 0; r < o.refine; ++r) {
-      double codes = 0, squares = 0;
-      for (const uint8_t q : group.codes) {
-        codes += q;
-        squares += q * q;
-      }
-      const float sum = Sum(n, [&](int64_t i) { return x[i]; });
-      const float product = Sum(n, [&](int64_t i) { return x[i] * static_cast<float>(group.codes[i]); });
-      const auto count = static_cast<float>(n), total = static_cast<float>(codes);
-      const double den = static_cast<double>(n) * squares - codes * codes;
-      const float slope = (count * product - sum * total) / static_cast<float>(den);
-      if (!(den > 0 && slope > 0)) break;
-      lo = (sum - slope * total) / count;
-      Code(x, n, std::max(slope, std::fabs(lo) / (119 * u)), lo, u, m, &group);
-    }
     return group;
   }
 
@@ -261,7 +255,7 @@ class KvModel {
   }
 
   static void Code(const float* x, int64_t n, float scale, float lo, float u, float m, ModelGroup* group) {
-    group->scale = sylvester::KvScaleFromFloat(scale);
+    group->scale = m == 255 ? sylvester::KvScaleUp(scale) : sylvester::KvScaleNearest(scale);
     group->zero = 0;
     group->codes.assign(static_cast<size_t>(n), 0);
     if (group->scale == 0) return;

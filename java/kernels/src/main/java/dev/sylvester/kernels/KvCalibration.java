@@ -8,8 +8,8 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 
 /**
- * Sums of a model's keys and values, from which a {@link KvPlan} takes its means. One call at a
- * time; several calibrations, each on its own thread, can be merged.
+ * Sums of a model's keys, values and queries, from which a {@link KvPlan} takes its means and
+ * gains. One call at a time; several calibrations, each on its own thread, can be merged.
  */
 public final class KvCalibration implements AutoCloseable {
   private final KvGeometry geometry;
@@ -85,6 +85,40 @@ public final class KvCalibration implements AutoCloseable {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment keys = arena.allocateFrom(JAVA_FLOAT, k);
       add(layer, keys, keyCols, arena.allocateFrom(JAVA_FLOAT, v), keyCols, rows);
+    }
+  }
+
+  /**
+   * Adds queries of a layer, for plans that {@linkplain KvOptions#balance balance}: as attend would
+   * get them.
+   *
+   * @param layer of the model
+   * @param q rows of queryHeads x headDim floats
+   * @param qStride from row to row
+   * @param rows number of queries
+   */
+  public void addQueries(int layer, MemorySegment q, long qStride, long rows) {
+    String function = "KvCalibration.addQueries";
+    Args.input(function, "q", q, Args.floats(function, "q", rows, geometry.queryCols(), qStride));
+    MemorySegment handle = calibration.begin();
+    try {
+      SylvesterException.check(
+          SylvesterFfi.syl_kv_calibration_add_queries_f32(handle, layer, q, qStride, rows));
+    } finally {
+      calibration.end();
+    }
+  }
+
+  /**
+   * Adds queries on the Java heap. For comfort: it copies and allocates.
+   *
+   * @param layer of the model
+   * @param q rows of queryHeads x headDim floats, back to back
+   */
+  public void addQueries(int layer, float[] q) {
+    long rows = Args.rows("KvCalibration.addQueries", "q", q, geometry.queryCols());
+    try (Arena arena = Arena.ofConfined()) {
+      addQueries(layer, arena.allocateFrom(JAVA_FLOAT, q), geometry.queryCols(), rows);
     }
   }
 

@@ -25,6 +25,8 @@ import java.util.List;
  *     heads; 0: the largest of 4, 3, 2, 1 that does
  * @param sort whether groups of keys are of channels with neighbouring means; preRope only, needs a
  *     calibration
+ * @param balance whether channels of keys are scaled, and those of queries against them, so that
+ *     errors of scores are least; after rotary positions only, needs a calibration with queries
  * @param quantizer how groups of numbers become codes
  * @param firstTokens the first tokens, kept as halves, 0..64
  * @param maxSinks most further tokens that append may be told to keep as halves, per layer, 0..64
@@ -37,6 +39,7 @@ public record KvOptions(
     KvCoding values,
     int headGroup,
     boolean sort,
+    boolean balance,
     KvQuantizer quantizer,
     int firstTokens,
     int maxSinks,
@@ -97,7 +100,17 @@ public record KvOptions(
    */
   public KvOptions withPreRope(boolean value) {
     return new KvOptions(
-        value, keys, values, headGroup, sort, quantizer, firstTokens, maxSinks, window, layerBits);
+        value,
+        keys,
+        values,
+        headGroup,
+        sort,
+        balance,
+        quantizer,
+        firstTokens,
+        maxSinks,
+        window,
+        layerBits);
   }
 
   /**
@@ -113,6 +126,7 @@ public record KvOptions(
         values,
         headGroup,
         sort,
+        balance,
         quantizer,
         firstTokens,
         maxSinks,
@@ -128,7 +142,17 @@ public record KvOptions(
    */
   public KvOptions withValues(KvCoding value) {
     return new KvOptions(
-        preRope, keys, value, headGroup, sort, quantizer, firstTokens, maxSinks, window, layerBits);
+        preRope,
+        keys,
+        value,
+        headGroup,
+        sort,
+        balance,
+        quantizer,
+        firstTokens,
+        maxSinks,
+        window,
+        layerBits);
   }
 
   /**
@@ -162,7 +186,17 @@ public record KvOptions(
    */
   public KvOptions withHeadGroup(int value) {
     return new KvOptions(
-        preRope, keys, values, value, sort, quantizer, firstTokens, maxSinks, window, layerBits);
+        preRope,
+        keys,
+        values,
+        value,
+        sort,
+        balance,
+        quantizer,
+        firstTokens,
+        maxSinks,
+        window,
+        layerBits);
   }
 
   /**
@@ -177,6 +211,28 @@ public record KvOptions(
         keys,
         values,
         headGroup,
+        value,
+        balance,
+        quantizer,
+        firstTokens,
+        maxSinks,
+        window,
+        layerBits);
+  }
+
+  /**
+   * With or without balanced channels of keys.
+   *
+   * @param value whether keys are scaled, and queries against them
+   * @return the changed copy
+   */
+  public KvOptions withBalance(boolean value) {
+    return new KvOptions(
+        preRope,
+        keys,
+        values,
+        headGroup,
+        sort,
         value,
         quantizer,
         firstTokens,
@@ -193,7 +249,17 @@ public record KvOptions(
    */
   public KvOptions withQuantizer(KvQuantizer value) {
     return new KvOptions(
-        preRope, keys, values, headGroup, sort, value, firstTokens, maxSinks, window, layerBits);
+        preRope,
+        keys,
+        values,
+        headGroup,
+        sort,
+        balance,
+        value,
+        firstTokens,
+        maxSinks,
+        window,
+        layerBits);
   }
 
   /**
@@ -205,7 +271,8 @@ public record KvOptions(
    */
   public KvOptions withSinks(int first, int further) {
     return new KvOptions(
-        preRope, keys, values, headGroup, sort, quantizer, first, further, window, layerBits);
+        preRope, keys, values, headGroup, sort, balance, quantizer, first, further, window,
+        layerBits);
   }
 
   /**
@@ -216,7 +283,17 @@ public record KvOptions(
    */
   public KvOptions withWindow(int value) {
     return new KvOptions(
-        preRope, keys, values, headGroup, sort, quantizer, firstTokens, maxSinks, value, layerBits);
+        preRope,
+        keys,
+        values,
+        headGroup,
+        sort,
+        balance,
+        quantizer,
+        firstTokens,
+        maxSinks,
+        value,
+        layerBits);
   }
 
   /**
@@ -227,7 +304,26 @@ public record KvOptions(
    */
   public KvOptions withLayerBits(List<LayerBits> value) {
     return new KvOptions(
-        preRope, keys, values, headGroup, sort, quantizer, firstTokens, maxSinks, window, value);
+        preRope,
+        keys,
+        values,
+        headGroup,
+        sort,
+        balance,
+        quantizer,
+        firstTokens,
+        maxSinks,
+        window,
+        value);
+  }
+
+  /**
+   * Whether plans need a calibration.
+   *
+   * @return true for sorted, centred or balanced channels
+   */
+  public boolean needsCalibration() {
+    return sort || balance || keys.centered() || values.centered();
   }
 
   static MemorySegment blank(Arena arena) {
@@ -254,11 +350,11 @@ public record KvOptions(
             syl_kv_options.clip_values(struct)),
         syl_kv_options.head_group(struct),
         syl_kv_options.sort(struct) != 0,
+        syl_kv_options.balance(struct) != 0,
         new KvQuantizer(
             KvQuantizer.Grid.of(syl_kv_options.grid(struct)),
             KvQuantizer.ClipMode.of(syl_kv_options.clip_mode(struct)),
-            syl_kv_options.integer_zero(struct) != 0,
-            syl_kv_options.refine(struct)),
+            syl_kv_options.integer_zero(struct) != 0),
         syl_kv_options.first_tokens(struct),
         syl_kv_options.max_sinks(struct),
         syl_kv_options.window(struct),
@@ -296,7 +392,7 @@ public record KvOptions(
     syl_kv_options.grid(struct, quantizer.grid().code());
     syl_kv_options.clip_mode(struct, quantizer.clipMode().code());
     syl_kv_options.integer_zero(struct, quantizer.integerZero() ? 1 : 0);
-    syl_kv_options.refine(struct, quantizer.refine());
+    syl_kv_options.balance(struct, balance ? 1 : 0);
     syl_kv_options.bits_keys(struct, keys.bits());
     syl_kv_options.bits_values(struct, values.bits());
     syl_kv_options.group_keys(struct, keys.group());

@@ -8,9 +8,8 @@ import dev.sylvester.kernels.ffi.SylvesterFfi;
  * @param grid the levels of codes
  * @param clipMode how a group's range is clipped
  * @param integerZero whether zero points are whole codes, as in RotateKV
- * @param refine 0..4 times least squares for scale and zero
  */
-public record KvQuantizer(Grid grid, ClipMode clipMode, boolean integerZero, int refine) {
+public record KvQuantizer(Grid grid, ClipMode clipMode, boolean integerZero) {
   /** The levels of codes. */
   public enum Grid {
     /** Equally far apart. */
@@ -62,7 +61,7 @@ public record KvQuantizer(Grid grid, ClipMode clipMode, boolean integerZero, int
    * @return the changed copy
    */
   public KvQuantizer withGrid(Grid value) {
-    return new KvQuantizer(value, clipMode, integerZero, refine);
+    return new KvQuantizer(value, clipMode, integerZero);
   }
 
   /**
@@ -72,7 +71,7 @@ public record KvQuantizer(Grid grid, ClipMode clipMode, boolean integerZero, int
    * @return the changed copy
    */
   public KvQuantizer withClipMode(ClipMode value) {
-    return new KvQuantizer(grid, value, integerZero, refine);
+    return new KvQuantizer(grid, value, integerZero);
   }
 
   /**
@@ -82,16 +81,6 @@ public record KvQuantizer(Grid grid, ClipMode clipMode, boolean integerZero, int
    * @return the changed copy
    */
   public KvQuantizer withIntegerZero(boolean value) {
-    return new KvQuantizer(grid, clipMode, value, refine);
-  }
-
-  /**
-   * With more or less refinement.
-   *
-   * @param value 0..4 times least squares
-   * @return the changed copy
-   */
-  public KvQuantizer withRefine(int value) {
-    return new KvQuantizer(grid, clipMode, integerZero, value);
+    return new KvQuantizer(grid, clipMode, value);
   }
 }

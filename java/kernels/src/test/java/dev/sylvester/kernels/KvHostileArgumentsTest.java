@@ -229,6 +229,12 @@ class KvHostileArgumentsTest extends HostileCalls {
                   v,
                   chance.size(stride),
                   chance.size(rows)));
+      long queryStride = QUERY_COLS + chance.between(0, 3);
+      MemorySegment q = chance.finite(rows, QUERY_COLS, queryStride);
+      survive(
+          () ->
+              calibration.addQueries(
+                  (int) chance.size(1), q, chance.size(queryStride), chance.size(rows)));
     }
   }
 
@@ -262,11 +268,9 @@ class KvHostileArgumentsTest extends HostileCalls {
             coding(chance, false),
             (int) chance.size(0),
             preRope && chance.hostile(),
+            !preRope && chance.hostile(),
             new KvQuantizer(
-                chance.any(Grid.values()),
-                chance.any(ClipMode.values()),
-                chance.coin(),
-                (int) chance.size(2)),
+                chance.any(Grid.values()), chance.any(ClipMode.values()), chance.coin()),
             (int) chance.size(4),
             (int) chance.size(5),
             (int) chance.size(32),

@@ -3,6 +3,7 @@ package dev.sylvester.kernels;
 import dev.sylvester.kernels.KvCoding.Rotation;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
 import java.util.Random;
 import java.util.stream.Stream;
 
@@ -29,7 +30,7 @@ final class KvModel {
         KvOptions.PRESETS.stream().map(KvOptions::preset),
         Stream.of(
             KvOptions.preset("best", 3),
-            KvOptions.preset("best", 4).withPreRope(true),
+            KvOptions.preset("best", 4).withPreRope(true).withBalance(false),
             KvOptions.preset("best", 8).withWindow(16).withSinks(0, 3),
             KvOptions.preset("quarot", 4).withBits(2, 8),
             KvOptions.preset("turbo", 3),
@@ -52,16 +53,12 @@ final class KvModel {
     return TestData.floats(arena, rows(seed, rows, cols));
   }
 
-  static boolean needsCalibration(KvOptions options) {
-    return options.sort() || options.keys().centered() || options.values().centered();
-  }
-
   static KvPlan plan(KvOptions options) {
     return plan(GEOMETRY, options);
   }
 
   static KvPlan plan(KvGeometry geometry, KvOptions options) {
-    if (!needsCalibration(options)) {
+    if (!options.needsCalibration()) {
       return KvPlan.of(geometry, options);
     }
     try (KvCalibration calibration = KvCalibration.of(geometry)) {
@@ -71,6 +68,8 @@ final class KvModel {
             layer,
             rows(CALIBRATION_SEED, CALIBRATION_TOKENS, cols),
             rows(CALIBRATION_SEED + 1, CALIBRATION_TOKENS, cols));
+        calibration.addQueries(
+            layer, rows(CALIBRATION_SEED + 2, CALIBRATION_TOKENS, (int) geometry.queryCols()));
       }
       return KvPlan.of(geometry, options, calibration);
     }
@@ -87,6 +86,38 @@ final class KvModel {
       }
     }
     return center;
+  }
+
+  /** What a plan multiplies keys by. */
+  static double[] gain(KvOptions options) {
+    double[] gain = new double[KEY_COLS];
+    Arrays.fill(gain, 1);
+    if (!options.balance()) {
+      return gain;
+    }
+    double[] center = center(options, KvSide.KEYS);
+    float[] k = rows(CALIBRATION_SEED, CALIBRATION_TOKENS, KEY_COLS);
+    float[] q = rows(CALIBRATION_SEED + 2, CALIBRATION_TOKENS, QUERY_COLS);
+    for (int head = 0; head < KEY_HEADS; head++) {
+      double logs = 0;
+      for (int c = head * HEAD_DIM; c < (head + 1) * HEAD_DIM; c++) {
+        double keys = 0;
+        double queries = 0;
+        for (int t = 0; t < CALIBRATION_TOKENS; t++) {
+          keys += Math.pow(k[t * KEY_COLS + c] - center[c], 2);
+          for (int i = 0; i < QUERY_HEADS / KEY_HEADS; i++) {
+            int queryHead = head * (QUERY_HEADS / KEY_HEADS) + i;
+            queries += Math.pow(q[t * QUERY_COLS + queryHead * HEAD_DIM + c % HEAD_DIM], 2);
+          }
+        }
+        gain[c] = Math.pow(queries / keys, 0.25);
+        logs += Math.log(gain[c]) / HEAD_DIM;
+      }
+      for (int c = head * HEAD_DIM; c < (head + 1) * HEAD_DIM; c++) {
+        gain[c] = Math.clamp(gain[c] / Math.exp(logs), 0.125, 8);
+      }
+    }
+    return gain;
   }
 
   static KvCache cache(KvOptions options, int tokens) {

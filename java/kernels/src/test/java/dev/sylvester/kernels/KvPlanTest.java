@@ -41,8 +41,7 @@ class KvPlanTest {
     assertThat(rotateKv.sort()).isTrue();
     assertThat(rotateKv.keys()).isEqualTo(new KvCoding(Rotation.GROUP, false, 2, 128, 0.8f));
     assertThat(rotateKv.values().rotation()).isEqualTo(Rotation.HEAD);
-    assertThat(rotateKv.quantizer())
-        .isEqualTo(new KvQuantizer(Grid.UNIFORM, ClipMode.RANGE, true, 0));
+    assertThat(rotateKv.quantizer()).isEqualTo(new KvQuantizer(Grid.UNIFORM, ClipMode.RANGE, true));
     assertThat(rotateKv.maxSinks()).isEqualTo(20);
     assertThat(rotateKv.window()).isZero();
     assertThat(KvOptions.preset("rotatekv", 4).keys().clip()).isEqualTo(1);
@@ -88,7 +87,8 @@ class KvPlanTest {
             QUAROT.withBits(3, 8),
             QUAROT.withGroup(16),
             QUAROT.withSinks(5, 6).withWindow(48),
-            QUAROT.withQuantizer(midpoint.apply(QUAROT.quantizer()).withRefine(2)),
+            QUAROT.withQuantizer(midpoint.apply(QUAROT.quantizer())),
+            QUAROT.withBalance(true),
             QUAROT.withQuantizer(QUAROT.quantizer().withIntegerZero(false)),
             QUAROT.withQuantizer(QUAROT.quantizer().withGrid(Grid.LLOYD_MAX)),
             QUAROT.withLayerBits(layerBits),
@@ -102,6 +102,7 @@ class KvPlanTest {
                 KvOptions actual = plan.options();
                 assertThat(actual.preRope()).isEqualTo(options.preRope());
                 assertThat(actual.sort()).isEqualTo(options.sort());
+                assertThat(actual.balance()).isEqualTo(options.balance());
                 assertThat(actual.quantizer()).isEqualTo(options.quantizer());
                 assertThat(actual.firstTokens()).isEqualTo(options.firstTokens());
                 assertThat(actual.maxSinks()).isEqualTo(options.maxSinks());

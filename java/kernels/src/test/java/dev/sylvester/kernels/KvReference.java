@@ -11,16 +11,16 @@ import java.lang.foreign.MemorySegment;
  * Attention by definition, in double, over what a sequence says its keys and values are, and how
  * far from it the kernel may be.
  *
- * <p>Let q' = R q, k' = R (k - mean), d their length. A query rounded to steps of a = max|q'| / m,
- * m = 127 or 8191, has errors that are uniform within a step: they move the score of a packed key
- * by scale a / sqrt(12) |k'|, as a deviation. Float arithmetic moves it by at most 2 d u scale |q|
- * |k|, since a dot product takes d roundings, rotations and positions of both sides less than d
- * more, for the dimensions used here. With all scores within e, weights are within a factor exp(2
- * e), so that y moves by at most (exp(2 e) - 1) sum p |v - y|. A weight times a scale, w = p s,
- * rounded by dither to steps of max w / n, n = 127 or 4095, has a deviation of half a step or less:
- * channel c of y' = R (y - mean) moves by exp(2 e) max w / (2 n) sqrt(sum_j (v'_jc / s_j)^2) over
- * packed tokens. All this holds for the length of the difference, since R keeps lengths. Seeds are
- * fixed; deviations count {@value #DEVIATIONS} times.
+ * <p>Let q' = R (q / gain), k' = R ((k - mean) gain), d their length. A query rounded to steps of a
+ * = max|q'| / m, m = 127 or 8191, has errors that are uniform within a step: they move the score of
+ * a packed key by scale a / sqrt(12) |k'|, as a deviation. Float arithmetic moves it by at most 2 d
+ * u scale |q| |k|, since a dot product takes d roundings, rotations and positions of both sides
+ * less than d more, for the dimensions used here. With all scores within e, weights are within a
+ * factor exp(2 e), so that y moves by at most (exp(2 e) - 1) sum p |v - y|. A weight times a scale,
+ * w = p s, rounded by dither to steps of max w / n, n = 127 or 4095, has a deviation of half a step
+ * or less: channel c of y' = R (y - mean) moves by exp(2 e) max w / (2 n) sqrt(sum_j (v'_jc /
+ * s_j)^2) over packed tokens. All this holds for the length of the difference, since R keeps
+ * lengths. Seeds are fixed; deviations count {@value #DEVIATIONS} times.
  */
 final class KvReference {
   private static final double EPS = 0x1p-24;
@@ -33,6 +33,7 @@ final class KvReference {
   private final int tokens;
   private final int packed;
   private final double[] keyCenter;
+  private final double[] keyGain;
   private final float[] keys;
   private final float[] values;
   private final int groups;
@@ -47,6 +48,7 @@ final class KvReference {
     tokens = (int) sequence.length(layer);
     packed = (int) sequence.memory().packedTokens();
     keyCenter = KvModel.center(options, KvSide.KEYS);
+    keyGain = KvModel.gain(options);
     keys = sequence.dequantize(layer, KvSide.KEYS);
     values = sequence.dequantize(layer, KvSide.VALUES);
     groups = (int) sequence.groups(KvSide.VALUES);
@@ -72,7 +74,11 @@ final class KvReference {
     for (int i = 0; i < D; i++) {
       query[i] = q[head * D + i];
     }
-    double step = max(rotate(query, options.keys().rotation())) / queryMax();
+    double[] balanced = query.clone();
+    for (int i = 0; i < D; i++) {
+      balanced[i] /= keyGain[keyHead * D + i];
+    }
+    double step = max(rotate(balanced, options.keys().rotation())) / queryMax();
     double[] weights = new double[tokens];
     double most = Double.NEGATIVE_INFINITY;
     double error = 0;
@@ -84,7 +90,7 @@ final class KvReference {
       double e = 2 * D * EPS * geometry.scale() * norm(query) * norm(position);
       if (t < packed && !options.preRope()) {
         for (int i = 0; i < D; i++) {
-          key[i] -= keyCenter[keyHead * D + i];
+          key[i] = (key[i] - keyCenter[keyHead * D + i]) * keyGain[keyHead * D + i];
         }
         double deviation = geometry.scale() * step / Math.sqrt(12) * norm(key);
         e += DEVIATIONS * deviation;

@@ -83,8 +83,7 @@ public record CacheOptions(String name, int bits, Path plan) {
 
   /** Whether it needs a plan that was calibrated on the model. */
   public boolean needsCalibration() {
-    KvOptions options = preset();
-    return options.sort() || options.keys().centered() || options.values().centered();
+    return preset().needsCalibration();
   }
 
   /** Whether a calibration also chooses layers that get more bits. */

@@ -2269,6 +2269,70 @@ public class SylvesterFfi extends Layouts {
         }
     }
 
+    private static class syl_kv_calibration_add_queries_f32 {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_LONG
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_kv_calibration_add_queries_f32");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_calibration_add_queries_f32(syl_kv_calibration *calibration, int32_t layer, const float *q, int64_t q_stride, int64_t rows)
+     * }
+     */
+    public static FunctionDescriptor syl_kv_calibration_add_queries_f32$descriptor() {
+        return syl_kv_calibration_add_queries_f32.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_calibration_add_queries_f32(syl_kv_calibration *calibration, int32_t layer, const float *q, int64_t q_stride, int64_t rows)
+     * }
+     */
+    public static MethodHandle syl_kv_calibration_add_queries_f32$handle() {
+        return syl_kv_calibration_add_queries_f32.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_calibration_add_queries_f32(syl_kv_calibration *calibration, int32_t layer, const float *q, int64_t q_stride, int64_t rows)
+     * }
+     */
+    public static MemorySegment syl_kv_calibration_add_queries_f32$address() {
+        return syl_kv_calibration_add_queries_f32.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_kv_calibration_add_queries_f32(syl_kv_calibration *calibration, int32_t layer, const float *q, int64_t q_stride, int64_t rows)
+     * }
+     */
+    public static int syl_kv_calibration_add_queries_f32(MemorySegment calibration, int layer, MemorySegment q, long q_stride, long rows) {
+        var mh$ = syl_kv_calibration_add_queries_f32.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_kv_calibration_add_queries_f32", calibration, layer, q, q_stride, rows);
+            }
+            return (int)mh$.invokeExact(calibration, layer, q, q_stride, rows);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
     private static class syl_kv_calibration_merge {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
             SylvesterFfi.C_INT,

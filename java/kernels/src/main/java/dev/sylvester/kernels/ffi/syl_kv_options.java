@@ -25,7 +25,7 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     int32_t grid;
  *     int32_t clip_mode;
  *     int32_t integer_zero;
- *     int32_t refine;
+ *     int32_t balance;
  *     int32_t bits_keys;
  *     int32_t bits_values;
  *     int32_t group_keys;
@@ -57,7 +57,7 @@ public class syl_kv_options {
         SylvesterFfi.C_INT.withName("grid"),
         SylvesterFfi.C_INT.withName("clip_mode"),
         SylvesterFfi.C_INT.withName("integer_zero"),
-        SylvesterFfi.C_INT.withName("refine"),
+        SylvesterFfi.C_INT.withName("balance"),
         SylvesterFfi.C_INT.withName("bits_keys"),
         SylvesterFfi.C_INT.withName("bits_values"),
         SylvesterFfi.C_INT.withName("group_keys"),
@@ -517,48 +517,48 @@ public class syl_kv_options {
         struct.set(integer_zero$LAYOUT, integer_zero$OFFSET, fieldValue);
     }
 
-    private static final OfInt refine$LAYOUT = (OfInt)$LAYOUT.select(groupElement("refine"));
+    private static final OfInt balance$LAYOUT = (OfInt)$LAYOUT.select(groupElement("balance"));
 
     /**
      * Layout for field:
      * {@snippet lang=c :
-     * int32_t refine
+     * int32_t balance
      * }
      */
-    public static final OfInt refine$layout() {
-        return refine$LAYOUT;
+    public static final OfInt balance$layout() {
+        return balance$LAYOUT;
     }
 
-    private static final long refine$OFFSET = $LAYOUT.byteOffset(groupElement("refine"));
+    private static final long balance$OFFSET = $LAYOUT.byteOffset(groupElement("balance"));
 
     /**
      * Offset for field:
      * {@snippet lang=c :
-     * int32_t refine
+     * int32_t balance
      * }
      */
-    public static final long refine$offset() {
-        return refine$OFFSET;
+    public static final long balance$offset() {
+        return balance$OFFSET;
     }
 
     /**
      * Getter for field:
      * {@snippet lang=c :
-     * int32_t refine
+     * int32_t balance
      * }
      */
-    public static int refine(MemorySegment struct) {
-        return struct.get(refine$LAYOUT, refine$OFFSET);
+    public static int balance(MemorySegment struct) {
+        return struct.get(balance$LAYOUT, balance$OFFSET);
     }
 
     /**
      * Setter for field:
      * {@snippet lang=c :
-     * int32_t refine
+     * int32_t balance
      * }
      */
-    public static void refine(MemorySegment struct, int fieldValue) {
-        struct.set(refine$LAYOUT, refine$OFFSET, fieldValue);
+    public static void balance(MemorySegment struct, int fieldValue) {
+        struct.set(balance$LAYOUT, balance$OFFSET, fieldValue);
     }
 
     private static final OfInt bits_keys$LAYOUT = (OfInt)$LAYOUT.select(groupElement("bits_keys"));

@@ -44,6 +44,9 @@ final class CalibratingTextCache implements TextCache {
       long offset = skipped * stride * Float.BYTES;
       calibration.add(
           layer, s.keys.asSlice(offset), stride, s.values.asSlice(offset), stride, rows - skipped);
+      if (options.balance()) {
+        calibration.addQueries(layer, s.queries.asSlice(offset), stride, rows - skipped);
+      }
     }
     if (options.preRope()) {
       weights.rotate(s.keys, weights.config().kvHeads(), s, rows, pool);
