@@ -78,14 +78,16 @@ std::vector<double> Restored(const KvPlan& plan, int32_t what, const std::vector
     }
   }
   const std::vector<float>& gain = plan.layers[0].gain_keys;
+  float least = 1;
   for (size_t c = 0; what == SYL_KV_KEYS && c < gain.size(); ++c) {
     y[c] /= gain[c];
-    *error = std::max(*error / gain[c], *error) + 0x1p-23 * std::fabs(y[c]);
+    least = std::min(least, gain[c]);
   }
+  *error /= least;
   const std::vector<float>& center = what == SYL_KV_KEYS ? plan.layers[0].center_keys : plan.layers[0].center_values;
   for (size_t c = 0; c < center.size(); ++c) {
     y[c] += center[c];
-    *error = std::max(*error, 0x1p-23 * std::fabs(y[c]));
+    *error = std::max(*error, 0x1p-22 * std::fabs(y[c]));
   }
   return y;
 }
