@@ -16,7 +16,7 @@ namespace {
 using namespace sylvester_test;
 
 constexpr uint64_t kSeed = 9;
-constexpr int64_t kTexts = 64;
+constexpr int64_t kTexts = 64 / kFewerTexts;
 constexpr size_t kLength = 50;
 
 // Tokens that differ from those of the target alone.
