@@ -198,6 +198,28 @@ class DiffusionDecoderTest {
   }
 
   @Test
+  void reachingAThresholdIsEnough() {
+    // Two tokens of equal probability.
+    Denoiser even =
+        new Oracle(1, VOCAB, false, false) {
+          @Override
+          float[] row(int[] tokens, int position) {
+            float[] row = new float[VOCAB];
+            Arrays.fill(row, Float.NEGATIVE_INFINITY);
+            row[4] = 0;
+            row[5] = 0;
+            return row;
+          }
+        };
+    DiffusionRequest request = DiffusionRequest.of(canvas(4), new SemiAutoregressive(4, 4));
+    DiffusionResult at = new DiffusionDecoder(even).fill(request.withRule(new Threshold(0.5)));
+    assertThat(at.committedAt()).containsExactly(0, 0, 0, 0);
+    DiffusionResult above =
+        new DiffusionDecoder(even).fill(request.withRule(new Threshold(0.500001)));
+    assertThat(above.committedAt()).containsExactly(0, 1, 2, 3);
+  }
+
+  @Test
   void leapsNearAnchors() {
     // Confidences 0.95, 0.8, 0.8, 0.5, 0.8 of two tokens.
     double[] confidences = {0.95, 0.8, 0.8, 0.5, 0.8};
