@@ -66,6 +66,7 @@ final class SuffixAutomaton {
   /** Appends a token to the text. */
   void append(int token) {
     extend(token);
+    // Where the suffix's state was split both parts have the same edges.
     suffix = edgeTarget[edge(suffix, token)];
     if (suffixLength < most) {
       suffixLength++;
@@ -114,9 +115,6 @@ final class SuffixAutomaton {
         break;
       }
       edgeTarget[edge] = clone;
-    }
-    if (suffix == target && suffixLength <= length[clone]) {
-      suffix = clone;
     }
     return clone;
   }

@@ -143,4 +143,19 @@ class SpeculationExactTest {
       assertThat(text.toArray()).isEqualTo(decoding.plain(options));
     }
   }
+
+  /** TOKEN and BLOCK are told how candidates were drawn: p = q rejects nothing but roundings. */
+  @Test
+  void anEqualDraftIsAccepted() {
+    for (SpecMode mode : List.of(SpecMode.TOKEN, SpecMode.BLOCK)) {
+      TableModel model = new TableModel(TARGET, 1003, false);
+      Text text = new Text(3, 1);
+      model.prompt(text);
+      SpecOptions options = options(mode, HOT, new StopRule.Constant(4));
+      try (Speculation speculation = Speculation.of(model, new TableDraft(TARGET), options, null)) {
+        speculation.generate(text, 1000, token -> true);
+        assertThat(speculation.stats().acceptanceRate()).isGreaterThan(0.999);
+      }
+    }
+  }
 }
