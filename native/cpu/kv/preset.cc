@@ -60,7 +60,7 @@ syl_kv_options Best(int32_t bits) {
   // Two bits leave room for layer_bits that give the keys of half of the layers three: 2.5 bits a number in all.
   const bool two = bits == 0 || bits == 2;
   o.group_keys = o.group_values = two ? 64 : 32;
-  o.clip_keys = o.clip_values = two ? 0.8f : bits == 3 ? 0.9f : 1;
+  o.clip_keys = o.clip_values = two ? 0.8f : 1;
   o.first_tokens = 4;
   o.window = 32;
   return o;
