@@ -12,6 +12,9 @@ public final class Pass {
   private int rows;
 
   /** Nothing yet. */
+  public Pass() {}
+
+  /** Nothing again. */
   public void clear() {
     count = 0;
     rows = 0;
