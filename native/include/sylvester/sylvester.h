@@ -5,6 +5,7 @@
 
 #include <sylvester/common.h>
 #include <sylvester/hadamard.h>
+#include <sylvester/kron.h>
 #include <sylvester/kv.h>
 #include <sylvester/logits.h>
 #include <sylvester/nn.h>

@@ -22,6 +22,7 @@ import org.bytedeco.javacpp.tools.InfoMapper;
               "sylvester/logits.h",
               "sylvester/nn.h",
               "sylvester/hadamard.h",
+              "sylvester/kron.h",
               "sylvester/kv.h",
               "sylvester/spec.h",
             }))
@@ -37,5 +38,10 @@ public class Headers implements InfoMapper {
             .javaText(
                 "public native @Cast(\"syl_kv_sequence*const*\") PointerPointer sequence();"
                     + " public native syl_kv_batch sequence(PointerPointer setter);"));
+    infoMap.put(
+        new Info("syl_kron_segments::packed")
+            .javaText(
+                "public native @Cast(\"const void*const*\") PointerPointer packed();"
+                    + " public native syl_kron_segments packed(PointerPointer setter);"));
   }
 }

@@ -37,6 +37,7 @@ import java.util.stream.Collectors;
  */
 public final class Model implements AutoCloseable {
   private final ModelFile file;
+  private final List<Adapter> adapters;
   private final int context;
   private final Tokenizer tokenizer;
   private final Arena arena;
@@ -47,12 +48,14 @@ public final class Model implements AutoCloseable {
 
   Model(
       ModelFile file,
+      List<Adapter> adapters,
       int context,
       Tokenizer tokenizer,
       Arena arena,
       ThreadPool pool,
       ModelCaches caches) {
     this.file = file;
+    this.adapters = adapters;
     this.context = context;
     this.tokenizer = tokenizer;
     this.arena = arena;
@@ -90,6 +93,11 @@ public final class Model implements AutoCloseable {
   /** Its configuration. */
   public ModelConfig config() {
     return file.config();
+  }
+
+  /** What is added to its weights. */
+  public List<Adapter> adapters() {
+    return adapters;
   }
 
   /** Its tokenizer and chat template. */
@@ -191,9 +199,9 @@ public final class Model implements AutoCloseable {
     return opened(new Session(this, options, kind, kind.loadText(tokens, sinkRows, cache)));
   }
 
-  /** The same for the same model, whatever its file is called. */
+  /** The same for the same model and adapters, whatever their files are called. */
   String fingerprint() {
-    return ModelFingerprint.of(file);
+    return ModelFingerprint.of(file, adapters);
   }
 
   Session opened(Session session) {

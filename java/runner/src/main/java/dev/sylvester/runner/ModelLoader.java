@@ -2,11 +2,13 @@ package dev.sylvester.runner;
 
 import dev.sylvester.cuda.CudaDevice;
 import dev.sylvester.kernels.ThreadPool;
+import dev.sylvester.runner.format.AdapterFolder;
 import dev.sylvester.runner.format.GgufFile;
 import dev.sylvester.runner.format.ModelConfig;
 import dev.sylvester.runner.format.ModelFile;
 import dev.sylvester.runner.format.RopeConfig;
 import dev.sylvester.runner.format.SafetensorsFolder;
+import dev.sylvester.runner.layers.LayerAdapters;
 import dev.sylvester.runner.layers.Weights;
 import dev.sylvester.runner.text.GgufVocabulary;
 import dev.sylvester.runner.text.Tokenizer;
@@ -44,11 +46,24 @@ final class ModelLoader {
     int context = context(file, options.context());
     Background<Tokenizer> tokenizer = opened(Background.start(() -> tokenizer(file)));
     Arena arena = opened(Arena.ofShared());
-    Weights weights = Weights.load(file, context, arena, pool.get());
+    Weights weights = weights(file, context, options.adapters(), arena, pool.get());
     ModelCaches caches = opened(new ModelCaches(file, weights, context, pool.get(), options));
-    Model model = new Model(file, context, tokenizer.get(), arena, pool.get(), caches);
+    Model model =
+        new Model(file, options.adapters(), context, tokenizer.get(), arena, pool.get(), caches);
     caches.of(options.cache(), model);
     return model;
+  }
+
+  private static Weights weights(
+      ModelFile file, int context, List<Adapter> adapters, Arena arena, ThreadPool pool) {
+    try (Arena scratch = Arena.ofShared()) {
+      List<LayerAdapters.Scaled> read = new ArrayList<>();
+      for (Adapter adapter : adapters) {
+        AdapterFolder folder = AdapterFolder.read(adapter.folder(), scratch);
+        read.add(new LayerAdapters.Scaled(folder, adapter.scale()));
+      }
+      return Weights.load(file, context, read, arena, pool);
+    }
   }
 
   private <T extends AutoCloseable> T opened(T resource) {

@@ -1,6 +1,7 @@
 package dev.sylvester.runner;
 
 import dev.sylvester.kernels.ThreadPool;
+import java.util.List;
 import java.util.Objects;
 
 /**
@@ -12,8 +13,10 @@ import java.util.Objects;
  *     at most {@value #DEFAULT_CONTEXT}
  * @param cache how keys and values are kept
  * @param sessions sessions that packed caches have room for when all are full
+ * @param adapters added up beside the model's weights
  */
-public record ModelOptions(int threads, int context, CacheOptions cache, int sessions) {
+public record ModelOptions(
+    int threads, int context, CacheOptions cache, int sessions, List<Adapter> adapters) {
   /** Longest context without asking for more: caches of long-context models are large. */
   public static final int DEFAULT_CONTEXT = 4096;
 
@@ -33,30 +36,37 @@ public record ModelOptions(int threads, int context, CacheOptions cache, int ses
     if (sessions < 1) {
       throw new IllegalArgumentException("sessions is %d, must be at least 1".formatted(sessions));
     }
+    adapters = List.copyOf(adapters);
   }
 
-  /** The machine's physical cores, the default context, an F16 cache. */
+  /** The machine's physical cores, the default context, an F16 cache, no adapter. */
   public static ModelOptions defaults() {
-    return new ModelOptions(ThreadPool.defaultThreads(), 0, CacheOptions.F16, DEFAULT_SESSIONS);
+    return new ModelOptions(
+        ThreadPool.defaultThreads(), 0, CacheOptions.F16, DEFAULT_SESSIONS, List.of());
   }
 
   /** The same with another number of threads. */
   public ModelOptions withThreads(int threads) {
-    return new ModelOptions(threads, context, cache, sessions);
+    return new ModelOptions(threads, context, cache, sessions, adapters);
   }
 
   /** The same with another context. */
   public ModelOptions withContext(int context) {
-    return new ModelOptions(threads, context, cache, sessions);
+    return new ModelOptions(threads, context, cache, sessions, adapters);
   }
 
   /** The same with another cache. */
   public ModelOptions withCache(CacheOptions cache) {
-    return new ModelOptions(threads, context, cache, sessions);
+    return new ModelOptions(threads, context, cache, sessions, adapters);
   }
 
   /** The same with room for other sessions. */
   public ModelOptions withSessions(int sessions) {
-    return new ModelOptions(threads, context, cache, sessions);
+    return new ModelOptions(threads, context, cache, sessions, adapters);
+  }
+
+  /** The same with other adapters. */
+  public ModelOptions withAdapters(List<Adapter> adapters) {
+    return new ModelOptions(threads, context, cache, sessions, adapters);
   }
 }

@@ -1921,6 +1921,822 @@ public class SylvesterFfi extends Layouts {
            throw new AssertionError("should not reach here", ex$);
         }
     }
+    private static final int SYL_KRON_V_FIRST = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_KRON_V_FIRST = 0
+     * }
+     */
+    public static int SYL_KRON_V_FIRST() {
+        return SYL_KRON_V_FIRST;
+    }
+    private static final int SYL_KRON_U_FIRST = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_KRON_U_FIRST = 1
+     * }
+     */
+    public static int SYL_KRON_U_FIRST() {
+        return SYL_KRON_U_FIRST;
+    }
+
+    private static class syl_kron_factorize {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_kron_factorize");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_kron_factorize(int64_t dim, int64_t factor, int64_t *small, int64_t *large)
+     * }
+     */
+    public static FunctionDescriptor syl_kron_factorize$descriptor() {
+        return syl_kron_factorize.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_kron_factorize(int64_t dim, int64_t factor, int64_t *small, int64_t *large)
+     * }
+     */
+    public static MethodHandle syl_kron_factorize$handle() {
+        return syl_kron_factorize.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_kron_factorize(int64_t dim, int64_t factor, int64_t *small, int64_t *large)
+     * }
+     */
+    public static MemorySegment syl_kron_factorize$address() {
+        return syl_kron_factorize.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_kron_factorize(int64_t dim, int64_t factor, int64_t *small, int64_t *large)
+     * }
+     */
+    public static int syl_kron_factorize(long dim, long factor, MemorySegment small, MemorySegment large) {
+        var mh$ = syl_kron_factorize.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_kron_factorize", dim, factor, small, large);
+            }
+            return (int)mh$.invokeExact(dim, factor, small, large);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_kron_describe {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_kron_describe");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_kron_describe(const syl_kron *kron, syl_kron_info *info)
+     * }
+     */
+    public static FunctionDescriptor syl_kron_describe$descriptor() {
+        return syl_kron_describe.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_kron_describe(const syl_kron *kron, syl_kron_info *info)
+     * }
+     */
+    public static MethodHandle syl_kron_describe$handle() {
+        return syl_kron_describe.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_kron_describe(const syl_kron *kron, syl_kron_info *info)
+     * }
+     */
+    public static MemorySegment syl_kron_describe$address() {
+        return syl_kron_describe.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_kron_describe(const syl_kron *kron, syl_kron_info *info)
+     * }
+     */
+    public static int syl_kron_describe(MemorySegment kron, MemorySegment info) {
+        var mh$ = syl_kron_describe.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_kron_describe", kron, info);
+            }
+            return (int)mh$.invokeExact(kron, info);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+    private static final int SYL_KRON_ACCUMULATE = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_KRON_ACCUMULATE = 1
+     * }
+     */
+    public static int SYL_KRON_ACCUMULATE() {
+        return SYL_KRON_ACCUMULATE;
+    }
+    private static final int SYL_KRON_TRANSPOSED = (int)2L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_KRON_TRANSPOSED = 2
+     * }
+     */
+    public static int SYL_KRON_TRANSPOSED() {
+        return SYL_KRON_TRANSPOSED;
+    }
+
+    private static class syl_kron_pack {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_kron_pack");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_kron_pack(const syl_kron *kron, uint32_t flags, void *packed, int64_t packed_bytes)
+     * }
+     */
+    public static FunctionDescriptor syl_kron_pack$descriptor() {
+        return syl_kron_pack.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_kron_pack(const syl_kron *kron, uint32_t flags, void *packed, int64_t packed_bytes)
+     * }
+     */
+    public static MethodHandle syl_kron_pack$handle() {
+        return syl_kron_pack.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_kron_pack(const syl_kron *kron, uint32_t flags, void *packed, int64_t packed_bytes)
+     * }
+     */
+    public static MemorySegment syl_kron_pack$address() {
+        return syl_kron_pack.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_kron_pack(const syl_kron *kron, uint32_t flags, void *packed, int64_t packed_bytes)
+     * }
+     */
+    public static int syl_kron_pack(MemorySegment kron, int flags, MemorySegment packed, long packed_bytes) {
+        var mh$ = syl_kron_pack.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_kron_pack", kron, flags, packed, packed_bytes);
+            }
+            return (int)mh$.invokeExact(kron, flags, packed, packed_bytes);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_kron_workspace {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_kron_workspace");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_kron_workspace(const void *packed, int64_t *bytes)
+     * }
+     */
+    public static FunctionDescriptor syl_kron_workspace$descriptor() {
+        return syl_kron_workspace.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_kron_workspace(const void *packed, int64_t *bytes)
+     * }
+     */
+    public static MethodHandle syl_kron_workspace$handle() {
+        return syl_kron_workspace.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_kron_workspace(const void *packed, int64_t *bytes)
+     * }
+     */
+    public static MemorySegment syl_kron_workspace$address() {
+        return syl_kron_workspace.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_kron_workspace(const void *packed, int64_t *bytes)
+     * }
+     */
+    public static int syl_kron_workspace(MemorySegment packed, MemorySegment bytes) {
+        var mh$ = syl_kron_workspace.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_kron_workspace", packed, bytes);
+            }
+            return (int)mh$.invokeExact(packed, bytes);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_kron_apply_f32 {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_FLOAT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_kron_apply_f32");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_kron_apply_f32(const void *packed, float scale, const float *x, int64_t x_stride, int64_t rows, uint32_t flags, float *y, int64_t y_stride, void *workspace, int64_t workspace_bytes, syl_pool *pool)
+     * }
+     */
+    public static FunctionDescriptor syl_kron_apply_f32$descriptor() {
+        return syl_kron_apply_f32.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_kron_apply_f32(const void *packed, float scale, const float *x, int64_t x_stride, int64_t rows, uint32_t flags, float *y, int64_t y_stride, void *workspace, int64_t workspace_bytes, syl_pool *pool)
+     * }
+     */
+    public static MethodHandle syl_kron_apply_f32$handle() {
+        return syl_kron_apply_f32.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_kron_apply_f32(const void *packed, float scale, const float *x, int64_t x_stride, int64_t rows, uint32_t flags, float *y, int64_t y_stride, void *workspace, int64_t workspace_bytes, syl_pool *pool)
+     * }
+     */
+    public static MemorySegment syl_kron_apply_f32$address() {
+        return syl_kron_apply_f32.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_kron_apply_f32(const void *packed, float scale, const float *x, int64_t x_stride, int64_t rows, uint32_t flags, float *y, int64_t y_stride, void *workspace, int64_t workspace_bytes, syl_pool *pool)
+     * }
+     */
+    public static int syl_kron_apply_f32(MemorySegment packed, float scale, MemorySegment x, long x_stride, long rows, int flags, MemorySegment y, long y_stride, MemorySegment workspace, long workspace_bytes, MemorySegment pool) {
+        var mh$ = syl_kron_apply_f32.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_kron_apply_f32", packed, scale, x, x_stride, rows, flags, y, y_stride, workspace, workspace_bytes, pool);
+            }
+            return (int)mh$.invokeExact(packed, scale, x, x_stride, rows, flags, y, y_stride, workspace, workspace_bytes, pool);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_kron_apply_segments_f32 {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_kron_apply_segments_f32");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_kron_apply_segments_f32(const syl_kron_segments *segments, int64_t out, int64_t in, const float *x, int64_t x_stride, uint32_t flags, float *y, int64_t y_stride, void *workspace, int64_t workspace_bytes, syl_pool *pool)
+     * }
+     */
+    public static FunctionDescriptor syl_kron_apply_segments_f32$descriptor() {
+        return syl_kron_apply_segments_f32.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_kron_apply_segments_f32(const syl_kron_segments *segments, int64_t out, int64_t in, const float *x, int64_t x_stride, uint32_t flags, float *y, int64_t y_stride, void *workspace, int64_t workspace_bytes, syl_pool *pool)
+     * }
+     */
+    public static MethodHandle syl_kron_apply_segments_f32$handle() {
+        return syl_kron_apply_segments_f32.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_kron_apply_segments_f32(const syl_kron_segments *segments, int64_t out, int64_t in, const float *x, int64_t x_stride, uint32_t flags, float *y, int64_t y_stride, void *workspace, int64_t workspace_bytes, syl_pool *pool)
+     * }
+     */
+    public static MemorySegment syl_kron_apply_segments_f32$address() {
+        return syl_kron_apply_segments_f32.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_kron_apply_segments_f32(const syl_kron_segments *segments, int64_t out, int64_t in, const float *x, int64_t x_stride, uint32_t flags, float *y, int64_t y_stride, void *workspace, int64_t workspace_bytes, syl_pool *pool)
+     * }
+     */
+    public static int syl_kron_apply_segments_f32(MemorySegment segments, long out, long in, MemorySegment x, long x_stride, int flags, MemorySegment y, long y_stride, MemorySegment workspace, long workspace_bytes, MemorySegment pool) {
+        var mh$ = syl_kron_apply_segments_f32.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_kron_apply_segments_f32", segments, out, in, x, x_stride, flags, y, y_stride, workspace, workspace_bytes, pool);
+            }
+            return (int)mh$.invokeExact(segments, out, in, x, x_stride, flags, y, y_stride, workspace, workspace_bytes, pool);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_kron_delta {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_DOUBLE,
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_kron_delta");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_kron_delta(const syl_kron *kron, double scale, uint32_t flags, syl_dtype type, void *w, int64_t w_stride, syl_pool *pool)
+     * }
+     */
+    public static FunctionDescriptor syl_kron_delta$descriptor() {
+        return syl_kron_delta.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_kron_delta(const syl_kron *kron, double scale, uint32_t flags, syl_dtype type, void *w, int64_t w_stride, syl_pool *pool)
+     * }
+     */
+    public static MethodHandle syl_kron_delta$handle() {
+        return syl_kron_delta.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_kron_delta(const syl_kron *kron, double scale, uint32_t flags, syl_dtype type, void *w, int64_t w_stride, syl_pool *pool)
+     * }
+     */
+    public static MemorySegment syl_kron_delta$address() {
+        return syl_kron_delta.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_kron_delta(const syl_kron *kron, double scale, uint32_t flags, syl_dtype type, void *w, int64_t w_stride, syl_pool *pool)
+     * }
+     */
+    public static int syl_kron_delta(MemorySegment kron, double scale, int flags, int type, MemorySegment w, long w_stride, MemorySegment pool) {
+        var mh$ = syl_kron_delta.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_kron_delta", kron, scale, flags, type, w, w_stride, pool);
+            }
+            return (int)mh$.invokeExact(kron, scale, flags, type, w, w_stride, pool);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_kron_gradient_workspace {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_kron_gradient_workspace");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_kron_gradient_workspace(const syl_kron *kron, int64_t *bytes)
+     * }
+     */
+    public static FunctionDescriptor syl_kron_gradient_workspace$descriptor() {
+        return syl_kron_gradient_workspace.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_kron_gradient_workspace(const syl_kron *kron, int64_t *bytes)
+     * }
+     */
+    public static MethodHandle syl_kron_gradient_workspace$handle() {
+        return syl_kron_gradient_workspace.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_kron_gradient_workspace(const syl_kron *kron, int64_t *bytes)
+     * }
+     */
+    public static MemorySegment syl_kron_gradient_workspace$address() {
+        return syl_kron_gradient_workspace.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_kron_gradient_workspace(const syl_kron *kron, int64_t *bytes)
+     * }
+     */
+    public static int syl_kron_gradient_workspace(MemorySegment kron, MemorySegment bytes) {
+        var mh$ = syl_kron_gradient_workspace.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_kron_gradient_workspace", kron, bytes);
+            }
+            return (int)mh$.invokeExact(kron, bytes);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_kron_gradient_f32 {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_FLOAT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_kron_gradient_f32");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_kron_gradient_f32(const syl_kron *kron, float scale, const float *x, int64_t x_stride, const float *g, int64_t g_stride, int64_t rows, float *du, float *dv, float *dx, int64_t dx_stride, void *workspace, int64_t workspace_bytes, syl_pool *pool)
+     * }
+     */
+    public static FunctionDescriptor syl_kron_gradient_f32$descriptor() {
+        return syl_kron_gradient_f32.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_kron_gradient_f32(const syl_kron *kron, float scale, const float *x, int64_t x_stride, const float *g, int64_t g_stride, int64_t rows, float *du, float *dv, float *dx, int64_t dx_stride, void *workspace, int64_t workspace_bytes, syl_pool *pool)
+     * }
+     */
+    public static MethodHandle syl_kron_gradient_f32$handle() {
+        return syl_kron_gradient_f32.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_kron_gradient_f32(const syl_kron *kron, float scale, const float *x, int64_t x_stride, const float *g, int64_t g_stride, int64_t rows, float *du, float *dv, float *dx, int64_t dx_stride, void *workspace, int64_t workspace_bytes, syl_pool *pool)
+     * }
+     */
+    public static MemorySegment syl_kron_gradient_f32$address() {
+        return syl_kron_gradient_f32.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_kron_gradient_f32(const syl_kron *kron, float scale, const float *x, int64_t x_stride, const float *g, int64_t g_stride, int64_t rows, float *du, float *dv, float *dx, int64_t dx_stride, void *workspace, int64_t workspace_bytes, syl_pool *pool)
+     * }
+     */
+    public static int syl_kron_gradient_f32(MemorySegment kron, float scale, MemorySegment x, long x_stride, MemorySegment g, long g_stride, long rows, MemorySegment du, MemorySegment dv, MemorySegment dx, long dx_stride, MemorySegment workspace, long workspace_bytes, MemorySegment pool) {
+        var mh$ = syl_kron_gradient_f32.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_kron_gradient_f32", kron, scale, x, x_stride, g, g_stride, rows, du, dv, dx, dx_stride, workspace, workspace_bytes, pool);
+            }
+            return (int)mh$.invokeExact(kron, scale, x, x_stride, g, g_stride, rows, du, dv, dx, dx_stride, workspace, workspace_bytes, pool);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+    private static final int SYL_KRON_BY_ENERGY = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_KRON_BY_ENERGY = 0
+     * }
+     */
+    public static int SYL_KRON_BY_ENERGY() {
+        return SYL_KRON_BY_ENERGY;
+    }
+    private static final int SYL_KRON_BY_ELBOW = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_KRON_BY_ELBOW = 1
+     * }
+     */
+    public static int SYL_KRON_BY_ELBOW() {
+        return SYL_KRON_BY_ELBOW;
+    }
+    private static final int SYL_KRON_BY_MIN = (int)2L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_KRON_BY_MIN = 2
+     * }
+     */
+    public static int SYL_KRON_BY_MIN() {
+        return SYL_KRON_BY_MIN;
+    }
+    private static final int SYL_KRON_BY_MAX = (int)3L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_KRON_BY_MAX = 3
+     * }
+     */
+    public static int SYL_KRON_BY_MAX() {
+        return SYL_KRON_BY_MAX;
+    }
+    private static final int SYL_KRON_CHORD = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_KRON_CHORD = 0
+     * }
+     */
+    public static int SYL_KRON_CHORD() {
+        return SYL_KRON_CHORD;
+    }
+    private static final int SYL_KRON_RATIO = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_KRON_RATIO = 1
+     * }
+     */
+    public static int SYL_KRON_RATIO() {
+        return SYL_KRON_RATIO;
+    }
+    private static final int SYL_KRON_CURVATURE = (int)2L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_KRON_CURVATURE = 2
+     * }
+     */
+    public static int SYL_KRON_CURVATURE() {
+        return SYL_KRON_CURVATURE;
+    }
+
+    private static class syl_kron_rank {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_DOUBLE,
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_kron_rank");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_kron_rank(const syl_kron_rank_rule *rule, const double *sigma, int64_t count, double energy, int64_t *rank)
+     * }
+     */
+    public static FunctionDescriptor syl_kron_rank$descriptor() {
+        return syl_kron_rank.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_kron_rank(const syl_kron_rank_rule *rule, const double *sigma, int64_t count, double energy, int64_t *rank)
+     * }
+     */
+    public static MethodHandle syl_kron_rank$handle() {
+        return syl_kron_rank.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_kron_rank(const syl_kron_rank_rule *rule, const double *sigma, int64_t count, double energy, int64_t *rank)
+     * }
+     */
+    public static MemorySegment syl_kron_rank$address() {
+        return syl_kron_rank.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_kron_rank(const syl_kron_rank_rule *rule, const double *sigma, int64_t count, double energy, int64_t *rank)
+     * }
+     */
+    public static int syl_kron_rank(MemorySegment rule, MemorySegment sigma, long count, double energy, MemorySegment rank) {
+        var mh$ = syl_kron_rank.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_kron_rank", rule, sigma, count, energy, rank);
+            }
+            return (int)mh$.invokeExact(rule, sigma, count, energy, rank);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_kron_rank_budget {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_kron_rank_budget");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_kron_rank_budget(int64_t layers, const int64_t *begin, const double *sigma, const int64_t *parameters, int64_t budget, int64_t *rank)
+     * }
+     */
+    public static FunctionDescriptor syl_kron_rank_budget$descriptor() {
+        return syl_kron_rank_budget.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_kron_rank_budget(int64_t layers, const int64_t *begin, const double *sigma, const int64_t *parameters, int64_t budget, int64_t *rank)
+     * }
+     */
+    public static MethodHandle syl_kron_rank_budget$handle() {
+        return syl_kron_rank_budget.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_kron_rank_budget(int64_t layers, const int64_t *begin, const double *sigma, const int64_t *parameters, int64_t budget, int64_t *rank)
+     * }
+     */
+    public static MemorySegment syl_kron_rank_budget$address() {
+        return syl_kron_rank_budget.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_kron_rank_budget(int64_t layers, const int64_t *begin, const double *sigma, const int64_t *parameters, int64_t budget, int64_t *rank)
+     * }
+     */
+    public static int syl_kron_rank_budget(long layers, MemorySegment begin, MemorySegment sigma, MemorySegment parameters, long budget, MemorySegment rank) {
+        var mh$ = syl_kron_rank_budget.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_kron_rank_budget", layers, begin, sigma, parameters, budget, rank);
+            }
+            return (int)mh$.invokeExact(layers, begin, sigma, parameters, budget, rank);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
     private static final int SYL_KV_POST_ROPE = (int)0L;
     /**
      * {@snippet lang=c :

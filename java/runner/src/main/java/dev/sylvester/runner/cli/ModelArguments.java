@@ -1,5 +1,6 @@
 package dev.sylvester.runner.cli;
 
+import dev.sylvester.runner.Adapter;
 import dev.sylvester.runner.CacheOptions;
 import dev.sylvester.runner.Model;
 import dev.sylvester.runner.ModelOptions;
@@ -7,6 +8,7 @@ import dev.sylvester.runner.SavedSession;
 import dev.sylvester.runner.format.ModelFile;
 import dev.sylvester.runner.hub.Catalog;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Locale;
 import picocli.CommandLine.Option;
 
@@ -55,6 +57,13 @@ final class ModelArguments {
       paramLabel = "FILE",
       description = "Packed as a plan says that sylvester calibrate made.")
   Path kvPlan;
+
+  @Option(
+      names = "--adapter",
+      paramLabel = "DIR[:SCALE]",
+      description =
+          "A LoRA or LoKr adapter as PEFT saves it, its change scaled; several are added up.")
+  List<String> adapters = List.of();
 
   ModelArguments(Main main) {
     this.main = main;
@@ -107,7 +116,8 @@ final class ModelArguments {
     if (context != null && context < 1) {
       throw new IllegalArgumentException("context is %d, must be at least 1".formatted(context));
     }
-    ModelOptions options = ModelOptions.defaults();
+    ModelOptions options =
+        ModelOptions.defaults().withAdapters(adapters.stream().map(Adapter::parse).toList());
     if (threads != null) {
       options = options.withThreads(threads);
     }

@@ -11,10 +11,12 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.LongStream;
 
 /**
  * Linear layers that share their input, their outputs side by side: query, key and value, or gate
- * and up. Neighbours of one type are one packed matrix; files that mix types need more.
+ * and up. Neighbours of one type are one packed matrix; files that mix types need more. Adapters
+ * add to the outputs.
  */
 final class Projection {
   /** One linear layer of the file, {@code NAME.weight} and perhaps {@code NAME.bias}. */
@@ -22,14 +24,23 @@ final class Projection {
 
   private record Group(Matrix matrix, MemorySegment bias, long firstOutput) {}
 
-  private final List<Group> groups;
+  private record Change(LayerAdapters.Delta delta, long firstOutput) {}
 
-  private Projection(List<Group> groups) {
+  private final List<Group> groups;
+  private final List<Change> changes;
+
+  private Projection(List<Group> groups, List<Change> changes) {
     this.groups = groups;
+    this.changes = changes;
   }
 
   static Projection load(
-      ModelFile file, List<Part> parts, long cols, Arena arena, ThreadPool pool) {
+      ModelFile file,
+      List<Part> parts,
+      long cols,
+      LayerAdapters adapters,
+      Arena arena,
+      ThreadPool pool) {
     List<Group> groups = new ArrayList<>();
     long first = 0;
     for (int i = 0; i < parts.size(); ) {
@@ -39,7 +50,19 @@ final class Projection {
       first += members.stream().mapToLong(Part::rows).sum();
       i = end;
     }
-    return new Projection(List.copyOf(groups));
+    return new Projection(List.copyOf(groups), changes(parts, cols, adapters));
+  }
+
+  private static List<Change> changes(List<Part> parts, long cols, LayerAdapters adapters) {
+    List<Change> changes = new ArrayList<>();
+    long first = 0;
+    for (Part part : parts) {
+      for (LayerAdapters.Delta delta : adapters.of(part.name(), part.rows(), cols)) {
+        changes.add(new Change(delta, first));
+      }
+      first += part.rows();
+    }
+    return List.copyOf(changes);
   }
 
   private static int endOfGroup(ModelFile file, List<Part> parts, int begin, long cols) {
@@ -85,10 +108,15 @@ final class Projection {
     return bias;
   }
 
-  /** Where {@link #multiply} puts the outputs of each matrix, worked out once for a buffer. */
+  /**
+   * Where {@link #multiply} puts the outputs of each matrix and adapter, worked out once for a
+   * buffer.
+   */
   MemorySegment[] outputs(MemorySegment y) {
-    return groups.stream()
-        .map(g -> y.asSlice(g.firstOutput() * Float.BYTES))
+    return LongStream.concat(
+            groups.stream().mapToLong(Group::firstOutput),
+            changes.stream().mapToLong(Change::firstOutput))
+        .mapToObj(first -> y.asSlice(first * Float.BYTES))
         .toArray(MemorySegment[]::new);
   }
 
@@ -102,11 +130,16 @@ final class Projection {
       long yStride,
       Workspace workspace,
       ThreadPool pool) {
-    for (int i = 0; i < outputs.length; i++) {
+    for (int i = 0; i < groups.size(); i++) {
       Group group = groups.get(i);
       group
           .matrix()
           .multiply(x, xStride, m, group.bias(), accumulate, outputs[i], yStride, workspace, pool);
+    }
+    for (int i = 0; i < changes.size(); i++) {
+      LayerAdapters.Delta delta = changes.get(i).delta();
+      MemorySegment y = outputs[groups.size() + i];
+      delta.adapter().apply(delta.scale(), x, xStride, m, true, y, yStride, workspace, pool);
     }
   }
 }

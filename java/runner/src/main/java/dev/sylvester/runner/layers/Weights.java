@@ -61,7 +61,25 @@ public record Weights(
    * @param arena owns the packed form
    */
   public static Weights load(ModelFile file, int context, Arena arena, ThreadPool pool) {
-    return new Loader(file, arena, pool).load(context);
+    return load(file, context, List.of(), arena, pool);
+  }
+
+  /**
+   * Packs all weights of a model, adapters beside them.
+   *
+   * @param adapters added up
+   * @throws IllegalArgumentException that names the module of an adapter which does not fit
+   */
+  public static Weights load(
+      ModelFile file,
+      int context,
+      List<LayerAdapters.Scaled> adapters,
+      Arena arena,
+      ThreadPool pool) {
+    LayerAdapters changes = new LayerAdapters(adapters, file.config(), arena);
+    Weights weights = new Loader(file, changes, arena, pool).load(context);
+    changes.requireAllUsed();
+    return weights;
   }
 
   /** What packed caches must know of its attention. */
@@ -87,7 +105,7 @@ public record Weights(
         pool);
   }
 
-  private record Loader(ModelFile file, Arena arena, ThreadPool pool) {
+  private record Loader(ModelFile file, LayerAdapters adapters, Arena arena, ThreadPool pool) {
 
     Weights load(int context) {
       ModelConfig c = file.config();
@@ -139,7 +157,7 @@ public record Weights(
     }
 
     private Projection projection(long cols, Projection.Part... parts) {
-      return Projection.load(file, List.of(parts), cols, arena, pool);
+      return Projection.load(file, List.of(parts), cols, adapters, arena, pool);
     }
   }
 }
