@@ -21,6 +21,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -40,8 +41,8 @@ class SpeculatorTest {
 
   @BeforeAll
   static void open() throws IOException {
-    target = Model.load("gsm-mini", ModelOptions.defaults().withThreads(2));
-    draft = Model.load("gsm-mini-draft", ModelOptions.defaults().withThreads(2));
+    target = Model.load("gsm-mini", ModelOptions.defaults().withThreads(1));
+    draft = Model.load("gsm-mini-draft", ModelOptions.defaults().withThreads(1));
     prompts =
         Problem.read(Catalog.embedded("gsm-mini/test.jsonl")).stream()
             .limit(200)
@@ -129,7 +130,7 @@ class SpeculatorTest {
   }
 
   @ParameterizedTest
-  @ValueSource(ints = {1, 4})
+  @ValueSource(ints = {2, 4})
   void threadsDoNotMatter(int threads) {
     ModelOptions options = ModelOptions.defaults().withThreads(threads);
     try (Model other = Model.load("gsm-mini", options);
@@ -142,7 +143,7 @@ class SpeculatorTest {
                 session,
                 Drafts.model(drafts, other),
                 SpecOptions.of(SpecMode.EXACT, SamplerOptions.GREEDY))) {
-      for (int prompt = 0; prompt < 10; prompt++) {
+      for (int prompt = 0; prompt < 5; prompt++) {
         GenerationRequest request = request(prompt, 1);
         assertSame(speculator.generate(request), plain.generate(request), "prompt " + prompt);
       }
@@ -189,7 +190,7 @@ class SpeculatorTest {
                 options(SpecMode.EXACT, new StopRule.Constant(8)))) {
       Generation whole = plain.generate(request(3, 0));
       assertThat(whole.stopReason()).isEqualTo(StopReason.EOS);
-      for (int length = 0; length <= whole.tokens().length; length++) {
+      for (int length = 0; length <= whole.tokens().length; length += 3) {
         GenerationRequest request =
             new GenerationRequest(
                 prompts.get(3), length, Sampler.GREEDY, List.of(), target.endTokens(), t -> {});
@@ -199,13 +200,13 @@ class SpeculatorTest {
           assertThat(session.tokens()).isEqualTo(plain.tokens());
         }
       }
-      for (int token : whole.tokens()) {
+      for (int token : IntStream.of(whole.tokens()).distinct().toArray()) {
         // Any token may be the end, accepted with others before and behind it.
         GenerationRequest request = request(3, 0).withEndTokens(Set.of(token));
         assertSame(speculator.generate(request), plain.generate(request), "end " + token);
         assertThat(session.tokens()).isEqualTo(plain.tokens());
       }
-      for (int from = 0; from + 2 < whole.text().length(); from += 3) {
+      for (int from = 0; from + 2 < whole.text().length(); from += 5) {
         String stop = whole.text().substring(from, from + 2);
         GenerationRequest request = request(3, 0).withStopStrings(List.of(stop));
         StringBuilder streamed = new StringBuilder();

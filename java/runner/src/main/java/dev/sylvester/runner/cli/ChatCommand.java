@@ -106,7 +106,7 @@ final class ChatCommand implements Callable<Integer> {
     if (save != null && session.cache().floats()) {
       throw new IllegalArgumentException("--save needs a packed cache, for example --kv q8");
     }
-    try (Drafting drafting = spec.open(model, opened, choice);
+    try (Drafting drafting = spec.open(opened, choice);
         Speculator speculator = spec.speculator(drafting, session)) {
       talk(session, speculator, choice, messages);
     }

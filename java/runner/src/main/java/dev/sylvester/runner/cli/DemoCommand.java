@@ -1,15 +1,21 @@
 package dev.sylvester.runner.cli;
 
+import dev.sylvester.kernels.SpecMode;
 import dev.sylvester.kernels.Sylvester;
+import dev.sylvester.kernels.spec.DraftSource;
+import dev.sylvester.kernels.spec.SpecOptions;
+import dev.sylvester.kernels.spec.StopRule;
 import dev.sylvester.runner.CacheOptions;
 import dev.sylvester.runner.Generation;
 import dev.sylvester.runner.Model;
 import dev.sylvester.runner.ModelOptions;
 import dev.sylvester.runner.Session;
+import dev.sylvester.runner.Speculator;
 import dev.sylvester.runner.eval.Problem;
 import dev.sylvester.runner.eval.Score;
 import dev.sylvester.runner.eval.Solver;
 import dev.sylvester.runner.hub.Catalog;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
@@ -22,12 +28,13 @@ import picocli.CommandLine.Option;
     footer = {"", "Example:", "  sylvester demo -n 3"})
 final class DemoCommand implements Callable<Integer> {
   private static final int MAX_TOKENS = 256;
+  private static final int CANDIDATES = 4;
 
   /** Enough to see what the ways cost. */
   private static final int DIFFUSION_PROBLEMS = 2;
 
   /** A line of the closing table. */
-  private record Row(String cache, Score score, long cacheBytesPerToken) {}
+  private record Row(String name, Score score, long cacheBytesPerToken, double tokensPerPass) {}
 
   private final Main main;
 
@@ -50,16 +57,30 @@ final class DemoCommand implements Callable<Integer> {
           "problems is %d, must be 1..%d".formatted(count, problems.size()));
     }
     try (Model model = Model.load("gsm-mini", ModelOptions.defaults());
+        Drafting drafting = Drafting.open("gsm-mini-draft", null, null, model);
         Session plain = model.newSession();
         Session packed = model.newSession(CacheOptions.of("best"))) {
       main.out.printf(
           "GSM-mini (%,d parameters), %d threads, %s kernels%n%n",
           model.describe().parameters(), model.threads(), Sylvester.tier());
       List<Problem> chosen = problems.subList(0, count);
-      printTable(List.of(aloud(plain, chosen), quietly(packed, chosen)));
+      List<Row> rows = new ArrayList<>();
+      rows.add(aloud(plain, chosen));
+      rows.add(quietly(packed, chosen));
+      DraftSource source = drafting.source(plain);
+      StopRule constant = new StopRule.Constant(CANDIDATES);
+      rows.add(
+          drafted("draft, K=" + CANDIDATES, plain, source, options(drafting, constant), chosen));
+      StopRule adaptive = drafting.auto();
+      rows.add(drafted("SpecDec++", plain, source, options(drafting, adaptive), chosen));
+      printTable(rows);
       new DiffusionDemo(main).run(chosen.subList(0, Math.min(count, DIFFUSION_PROBLEMS)));
     }
     return 0;
+  }
+
+  private static SpecOptions options(Drafting drafting, StopRule rule) {
+    return drafting.options(SpecMode.EXACT, rule).withGate(false);
   }
 
   /** Everybody can read along. */
@@ -78,18 +99,37 @@ final class DemoCommand implements Callable<Integer> {
           generation.decodeTokensPerSecond());
       score = score.plus(right, generation);
     }
-    return new Row(session.cache().name(), score, session.cacheUsage().bytesPerToken());
+    return new Row(session.cache().name(), score, session.cacheUsage().bytesPerToken(), 1);
   }
 
-  /** The same problems in another way. */
+  /** The same problems with another cache. */
   private static Row quietly(Session session, List<Problem> problems) {
-    Solver solver = Solver.plain(session, MAX_TOKENS);
+    Score score = solve(Solver.plain(session, MAX_TOKENS), problems);
+    return new Row(session.cache().name(), score, session.cacheUsage().bytesPerToken(), 1);
+  }
+
+  /** The same problems with a draft, and the same answers. */
+  private static Row drafted(
+      String name,
+      Session session,
+      DraftSource source,
+      SpecOptions options,
+      List<Problem> problems) {
+    try (Speculator speculator = Speculator.of(session, source, options)) {
+      Solver solver = Solver.plain(session.model(), speculator::generate, MAX_TOKENS);
+      Score score = solve(solver, problems);
+      double tokensPerPass = speculator.stats().tokensPerPass();
+      return new Row(name, score, session.cacheUsage().bytesPerToken(), tokensPerPass);
+    }
+  }
+
+  private static Score solve(Solver solver, List<Problem> problems) {
     Score score = Score.NONE;
     for (Problem problem : problems) {
       Generation generation = solver.solve(problem, piece -> {});
       score = score.plus(problem.solvedBy(generation.text()), generation);
     }
-    return new Row(session.cache().name(), score, session.cacheUsage().bytesPerToken());
+    return score;
   }
 
   private void print(String piece) {
@@ -98,15 +138,17 @@ final class DemoCommand implements Callable<Integer> {
   }
 
   private void printTable(List<Row> rows) {
-    main.out.printf("%-12s %8s %10s %18s%n", "cache", "right", "tok/s", "bytes/token");
+    main.out.printf(
+        "%-12s %8s %10s %18s %18s%n", "cache", "right", "tok/s", "bytes/token", "tokens a pass");
     for (Row row : rows) {
       main.out.printf(
           Locale.ROOT,
-          "%-12s %8s %10.0f %18d%n",
-          row.cache(),
+          "%-12s %8s %10.0f %18d %18.2f%n",
+          row.name(),
           row.score().right() + "/" + row.score().problems(),
           row.score().tokensPerSecond(),
-          row.cacheBytesPerToken());
+          row.cacheBytesPerToken(),
+          row.tokensPerPass());
     }
   }
 }

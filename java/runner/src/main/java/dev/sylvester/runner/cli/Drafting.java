@@ -13,7 +13,10 @@ import dev.sylvester.kernels.spec.StopRule;
 import dev.sylvester.kernels.spec.TreeShape;
 import dev.sylvester.runner.Drafts;
 import dev.sylvester.runner.Model;
+import dev.sylvester.runner.ModelOptions;
 import dev.sylvester.runner.Session;
+import dev.sylvester.runner.format.ModelFile;
+import dev.sylvester.runner.hub.Catalog;
 import dev.sylvester.runner.spec.HeadFile;
 import java.lang.foreign.Arena;
 import java.nio.file.Files;
@@ -28,6 +31,9 @@ final class Drafting implements AutoCloseable {
   private static final String SKIP = "skip:";
   private static final String GROW = "grow:";
   private static final int MOST_NODES = 255;
+  private static final double REJECTION = 0.5; // probability of one that ends a draft
+  private static final int LEAST = 2;
+  private static final int MOST = 20;
   private static final String SHIPPED_HEAD = "accept-head.safetensors";
 
   private final String name;
@@ -51,13 +57,11 @@ final class Drafting implements AutoCloseable {
    * @param name of a model, or ngram, ngram+MODEL, skip:N
    * @param head file of an acceptance head; null: the one that comes with the draft, if any
    * @param tree children of each level, or grow:N; null: chains
-   * @param arguments of the target; the draft gets as many threads
    */
-  static Drafting open(
-      String name, Path head, String tree, ModelArguments arguments, Model target) {
+  static Drafting open(String name, Path head, String tree, Model target) {
     Drafting drafting = new Drafting(name, tree, target);
     try {
-      drafting.open(head, arguments);
+      drafting.open(head);
       return drafting;
     } catch (RuntimeException | Error e) {
       drafting.close();
@@ -65,7 +69,7 @@ final class Drafting implements AutoCloseable {
     }
   }
 
-  private void open(Path head, ModelArguments arguments) {
+  private void open(Path head) {
     boolean chain = name.startsWith(NGRAM_AND);
     boolean alone = name.equals(NGRAM) || name.startsWith(SKIP);
     if (alone || chain) {
@@ -75,7 +79,7 @@ final class Drafting implements AutoCloseable {
     if (alone) {
       return;
     }
-    model = arguments.openDraft(chain ? name.substring(NGRAM_AND.length()) : name, target);
+    model = openModel(chain ? name.substring(NGRAM_AND.length()) : name);
     session = model.newSession();
     if (tree != null && head != null) {
       throw new IllegalArgumentException("--accept-head is for chains, --tree makes trees");
@@ -84,6 +88,19 @@ final class Drafting implements AutoCloseable {
       predictor = predictor(head);
     }
     drafts().close(); // tells now when it cannot draft
+  }
+
+  /** With as many threads as the target. */
+  private Model openModel(String of) {
+    int limit;
+    try (ModelFile file = ModelFile.open(Catalog.resolve(of))) {
+      limit = file.config().contextLength();
+    }
+    ModelOptions options =
+        ModelOptions.defaults()
+            .withThreads(target.threads())
+            .withContext(Math.min(limit, target.context()));
+    return Model.load(of, options);
   }
 
   private void requireModel(Object value, String option) {
@@ -96,7 +113,10 @@ final class Drafting implements AutoCloseable {
   private AcceptancePredictor predictor(Path wanted) {
     Path file = wanted;
     if (file == null) {
-      Path folder = Files.isDirectory(model.path()) ? model.path() : model.path().getParent();
+      Path folder =
+          Files.isDirectory(model.path())
+              ? model.path()
+              : model.path().toAbsolutePath().getParent();
       file = folder.resolve(SHIPPED_HEAD);
       if (!Files.isRegularFile(file)) {
         return null;
@@ -110,6 +130,16 @@ final class Drafting implements AutoCloseable {
               .formatted(file, read.shape().width(), model.path(), width));
     }
     return hidden -> read.accept(hidden, workspace, null);
+  }
+
+  /** Whether a head predicts which candidates are accepted. */
+  boolean hasHead() {
+    return predictor != null;
+  }
+
+  /** SpecDec++'s rule with a head, else that of costs. */
+  StopRule auto() {
+    return hasHead() ? new StopRule.Threshold(REJECTION, LEAST, MOST) : new StopRule.Cost(1, MOST);
   }
 
   /** How to speculate with this draft, but for what a request says. */

@@ -39,7 +39,7 @@ import picocli.CommandLine.Option;
       "Examples:",
       "  sylvester eval spec --draft gsm-mini-draft --limit 300 --svg gsm",
       "  sylvester eval spec --draft gsm-mini-draft --temperature 1 --modes exact,token,block",
-      "  sylvester eval spec -m smollm2 --draft ngram --data prompts.jsonl --chat --rules auto"
+      "  sylvester eval spec -m smollm2 --draft ngram --data prompts.jsonl --chat --rules cost"
     })
 final class EvalSpecCommand implements Callable<Integer> {
   // SpecDec++ (arXiv 2405.19715), GSM8K, Llama 2 7B for 70B: its h, and what it reports.
@@ -93,9 +93,9 @@ final class EvalSpecCommand implements Callable<Integer> {
       names = "--rules",
       paramLabel = "LIST",
       split = ",",
-      defaultValue = "auto,heuristic,confidence",
+      defaultValue = "cost,heuristic,confidence",
       description =
-          "Other rules: auto (by cost), heuristic (+2, -1), confidence (0.4). Default:"
+          "Other rules: cost (with the gate), heuristic (+2, -1), confidence (0.4). Default:"
               + " ${DEFAULT-VALUE}.")
   private List<String> rules;
 
@@ -168,7 +168,7 @@ final class EvalSpecCommand implements Callable<Integer> {
     }
     try (Model opened = model.open();
         Session session = opened.newSession();
-        Drafting drafting = Drafting.open(draft, head, tree, model, opened);
+        Drafting drafting = Drafting.open(draft, head, tree, opened);
         TerminalProgress progress = TerminalProgress.counting("Continuing", "prompts")) {
       List<GenerationRequest> requests =
           problems.stream().limit(limit).map(problem -> request(opened, problem)).toList();
@@ -222,12 +222,12 @@ final class EvalSpecCommand implements Callable<Integer> {
 
   private static StopRule rule(String name) {
     return switch (name.strip().toLowerCase(Locale.ROOT)) {
-      case "auto" -> new StopRule.Cost(1, MOST);
+      case "cost" -> new StopRule.Cost(1, MOST);
       case "heuristic" -> new StopRule.Heuristic(5, MOST);
       case "confidence" -> new StopRule.Confidence(0.4, 1, MOST);
       default ->
           throw new IllegalArgumentException(
-              "rule is '%s', must be auto, heuristic or confidence".formatted(name));
+              "rule is '%s', must be cost, heuristic or confidence".formatted(name));
     };
   }
 

@@ -126,7 +126,7 @@ final class GenerateCommand implements Callable<Integer> {
     try (Session session = opened.newSession()) {
       GenerationRequest request =
           GenerationRequest.of(opened, tokens, maxTokens).withStopStrings(stops);
-      try (Drafting drafting = spec.open(model, opened, sampler.sampler())) {
+      try (Drafting drafting = spec.open(opened, sampler.sampler())) {
         generate(session, request, drafting);
       }
     }

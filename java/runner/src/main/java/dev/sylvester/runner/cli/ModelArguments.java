@@ -99,19 +99,6 @@ final class ModelArguments {
     return open(context, cache());
   }
 
-  /** A smaller model for texts of a target, with as many threads. */
-  Model openDraft(String name, Model target) {
-    int limit;
-    try (ModelFile file = ModelFile.open(Catalog.resolve(name))) {
-      limit = file.config().contextLength();
-    }
-    ModelOptions options =
-        ModelOptions.defaults()
-            .withThreads(target.threads())
-            .withContext(Math.min(limit, target.context()));
-    return Model.load(name, options);
-  }
-
   private Model open(Integer context, CacheOptions cache) {
     if (context != null && context < 1) {
       throw new IllegalArgumentException("context is %d, must be at least 1".formatted(context));

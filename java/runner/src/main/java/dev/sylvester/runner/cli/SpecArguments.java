@@ -13,7 +13,6 @@ import picocli.CommandLine.Option;
 /** Whether a draft helps, and how. */
 final class SpecArguments {
   private static final int MOST_CANDIDATES = 255;
-  private static final int MOST_AUTO = 20;
 
   @Option(
       names = "--draft",
@@ -35,8 +34,8 @@ final class SpecArguments {
       names = "--draft-len",
       paramLabel = "K",
       description =
-          "Candidates of a round, 1..255, or auto: as many as pay, and none while none do."
-              + " Default: auto.")
+          "Candidates of a round, 1..255, or auto: with an acceptance head until a rejection is"
+              + " likely, else as many as pay, and none while none do. Default: auto.")
   private String length;
 
   @Option(
@@ -62,7 +61,7 @@ final class SpecArguments {
   }
 
   /** Opens what drafts; null when nothing does. */
-  Drafting open(ModelArguments arguments, Model target, Sampler sampler) {
+  Drafting open(Model target, Sampler sampler) {
     if (draft == null) {
       requireAbsent(mode, "--spec");
       requireAbsent(length, "--draft-len");
@@ -80,7 +79,7 @@ final class SpecArguments {
           "--tree says how many candidates there are, as --draft-len");
     }
     rule(); // tells now what is wrong
-    return Drafting.open(draft, head, tree, arguments, target);
+    return Drafting.open(draft, head, tree, target);
   }
 
   /** Speculation with what {@link #open} gave, for a session; null when that was null. */
@@ -88,13 +87,18 @@ final class SpecArguments {
     if (drafting == null) {
       return null;
     }
-    SpecOptions options = drafting.options(mode == null ? SpecMode.EXACT : mode, rule());
+    StopRule rule = rule();
+    SpecOptions options =
+        drafting
+            .options(mode == null ? SpecMode.EXACT : mode, rule == null ? drafting.auto() : rule)
+            .withGate(rule == null && !drafting.hasHead());
     return Speculator.of(session, drafting.source(session), options);
   }
 
+  /** The rule that is asked for; null: auto. */
   private StopRule rule() {
     if (length == null || length.equals("auto")) {
-      return new StopRule.Cost(1, MOST_AUTO);
+      return null;
     }
     try {
       int count = Integer.parseInt(length);

@@ -6,20 +6,29 @@ import dev.sylvester.runner.Model;
 import dev.sylvester.runner.Session;
 import java.util.List;
 import java.util.function.Consumer;
+import java.util.function.Function;
 
 /** Has a model solve word problems, always with the most probable token. */
 public final class Solver {
   private static final String QUESTION = "Question: ";
   private static final String ANSWER = "\nAnswer:";
 
-  private final Session session;
+  private final Model model;
+  private final Function<GenerationRequest, Generation> generator;
   private final int maxTokens;
   private final String before;
   private final String after;
   private final List<String> stops;
 
-  private Solver(Session session, int maxTokens, String before, String after, List<String> stops) {
-    this.session = session;
+  private Solver(
+      Model model,
+      Function<GenerationRequest, Generation> generator,
+      int maxTokens,
+      String before,
+      String after,
+      List<String> stops) {
+    this.model = model;
+    this.generator = generator;
     this.maxTokens = maxTokens;
     this.before = before;
     this.after = after;
@@ -28,7 +37,13 @@ public final class Solver {
 
   /** For a model that was trained on problems: its prompt is the question. */
   public static Solver plain(Session session, int maxTokens) {
-    return new Solver(session, maxTokens, "", "", List.of());
+    return plain(session.model(), session::generate, maxTokens);
+  }
+
+  /** The same with another way to generate. */
+  public static Solver plain(
+      Model model, Function<GenerationRequest, Generation> generator, int maxTokens) {
+    return new Solver(model, generator, maxTokens, "", "", List.of());
   }
 
   /** For any other model, which is shown solved problems first. */
@@ -39,7 +54,13 @@ public final class Solver {
       before.append(ANSWER).append(' ').append(shot.answer()).append("\n\n");
     }
     before.append(QUESTION);
-    return new Solver(session, maxTokens, before.toString(), ANSWER, List.of(QUESTION.strip()));
+    return new Solver(
+        session.model(),
+        session::generate,
+        maxTokens,
+        before.toString(),
+        ANSWER,
+        List.of(QUESTION.strip()));
   }
 
   /**
@@ -48,9 +69,8 @@ public final class Solver {
    * @param stream gets the solution piece by piece
    */
   public Generation solve(Problem problem, Consumer<String> stream) {
-    Model model = session.model();
     int[] prompt = model.tokenizer().encode(before + problem.question() + after, true);
-    return session.generate(
+    return generator.apply(
         GenerationRequest.of(model, prompt, maxTokens).withStopStrings(stops).withStream(stream));
   }
 }

@@ -253,7 +253,11 @@ class CliTest {
     assertThat(run.err()).isEmpty();
     assertThat(run.out())
         .contains("Q: Henry finds 5 coins", "right", "tok/s", "bytes/token")
-        .containsPattern("f16 +[0-2]/2 +[0-9]+ +2560\nbest +[0-2]/2 +[0-9]+ +392\n");
+        .containsPattern(
+            "f16 +([0-2]/2) +[0-9]+ +2560 +1.00\n"
+                + "best +[0-2]/2 +[0-9]+ +392 +1.00\n"
+                + "draft, K=4 +\\1 +[0-9]+ +2560 +[2-5][.][0-9]+\n"
+                + "SpecDec[+]{2} +\\1 +[0-9]+ +2560 +[0-9]+[.][0-9]+\n");
     assertThat(run.code()).isZero();
   }
 

@@ -216,7 +216,7 @@ class SpecCliTest {
       "--thresholds",
       "0.5",
       "--rules",
-      "auto,heuristic"
+      "cost,heuristic"
     };
     String[] more = {"--json", "--svg", prefix, "--temperature", "1", "--modes", "exact,block"};
     JsonNode json =
@@ -225,7 +225,7 @@ class SpecCliTest {
     JsonNode rows = json.get("rows");
     assertThat(rows.findValuesAsText("rule"))
         .containsExactly(
-            "K=2", "K=5", "h=0.5", "auto", "heuristic", "K=2", "K=5", "h=0.5", "auto", "heuristic");
+            "K=2", "K=5", "h=0.5", "cost", "heuristic", "K=2", "K=5", "h=0.5", "cost", "heuristic");
     for (JsonNode row : rows) {
       assertThat(row.get("decode_tok_s").doubleValue()).isPositive();
       JsonNode differing = row.get("differing");

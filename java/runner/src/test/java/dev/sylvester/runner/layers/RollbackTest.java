@@ -40,7 +40,7 @@ class RollbackTest {
   static void open() {
     file = ModelFile.open(Catalog.resolve("gsm-mini"));
     arena = Arena.ofShared();
-    pool = ThreadPool.of(2);
+    pool = ThreadPool.of(1);
     weights = Weights.load(file, CONTEXT, arena, pool);
   }
 
