@@ -4,6 +4,7 @@
 #define SYLVESTER_H_
 
 #include <sylvester/common.h>
+#include <sylvester/dlm.h>
 #include <sylvester/hadamard.h>
 #include <sylvester/kron.h>
 #include <sylvester/kv.h>

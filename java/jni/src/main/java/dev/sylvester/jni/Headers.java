@@ -20,6 +20,7 @@ import org.bytedeco.javacpp.tools.InfoMapper;
             include = {
               "sylvester/common.h", //
               "sylvester/logits.h",
+              "sylvester/dlm.h",
               "sylvester/nn.h",
               "sylvester/hadamard.h",
               "sylvester/kron.h",

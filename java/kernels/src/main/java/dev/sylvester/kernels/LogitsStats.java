@@ -228,6 +228,10 @@ public final class LogitsStats {
     return number(row, syl_logits_stats.probability$offset());
   }
 
+  MemorySegment segment() {
+    return stats;
+  }
+
   private double number(long row, long field) {
     return stats.get(syl_logits_stats.tail$layout(), offset(row, field));
   }

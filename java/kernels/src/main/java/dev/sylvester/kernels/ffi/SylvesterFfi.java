@@ -1128,6 +1128,404 @@ public class SylvesterFfi extends Layouts {
            throw new AssertionError("should not reach here", ex$);
         }
     }
+
+    private static class syl_logits_stats_f32 {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_logits_stats_f32");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_logits_stats_f32(const float *logits, int64_t stride, int64_t rows, int64_t cols, syl_logits_stats *stats, syl_pool *pool)
+     * }
+     */
+    public static FunctionDescriptor syl_logits_stats_f32$descriptor() {
+        return syl_logits_stats_f32.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_logits_stats_f32(const float *logits, int64_t stride, int64_t rows, int64_t cols, syl_logits_stats *stats, syl_pool *pool)
+     * }
+     */
+    public static MethodHandle syl_logits_stats_f32$handle() {
+        return syl_logits_stats_f32.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_logits_stats_f32(const float *logits, int64_t stride, int64_t rows, int64_t cols, syl_logits_stats *stats, syl_pool *pool)
+     * }
+     */
+    public static MemorySegment syl_logits_stats_f32$address() {
+        return syl_logits_stats_f32.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_logits_stats_f32(const float *logits, int64_t stride, int64_t rows, int64_t cols, syl_logits_stats *stats, syl_pool *pool)
+     * }
+     */
+    public static int syl_logits_stats_f32(MemorySegment logits, long stride, long rows, long cols, MemorySegment stats, MemorySegment pool) {
+        var mh$ = syl_logits_stats_f32.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_logits_stats_f32", logits, stride, rows, cols, stats, pool);
+            }
+            return (int)mh$.invokeExact(logits, stride, rows, cols, stats, pool);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_logits_stats_of {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_logits_stats_of");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_logits_stats_of(const syl_logits_options *options, const void *logits, const void *unconditional, int64_t stride, int64_t rows, int64_t cols, const int32_t *list, const uint64_t *streams, int64_t count, syl_logits_stats *stats, syl_pool *pool)
+     * }
+     */
+    public static FunctionDescriptor syl_logits_stats_of$descriptor() {
+        return syl_logits_stats_of.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_logits_stats_of(const syl_logits_options *options, const void *logits, const void *unconditional, int64_t stride, int64_t rows, int64_t cols, const int32_t *list, const uint64_t *streams, int64_t count, syl_logits_stats *stats, syl_pool *pool)
+     * }
+     */
+    public static MethodHandle syl_logits_stats_of$handle() {
+        return syl_logits_stats_of.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_logits_stats_of(const syl_logits_options *options, const void *logits, const void *unconditional, int64_t stride, int64_t rows, int64_t cols, const int32_t *list, const uint64_t *streams, int64_t count, syl_logits_stats *stats, syl_pool *pool)
+     * }
+     */
+    public static MemorySegment syl_logits_stats_of$address() {
+        return syl_logits_stats_of.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_logits_stats_of(const syl_logits_options *options, const void *logits, const void *unconditional, int64_t stride, int64_t rows, int64_t cols, const int32_t *list, const uint64_t *streams, int64_t count, syl_logits_stats *stats, syl_pool *pool)
+     * }
+     */
+    public static int syl_logits_stats_of(MemorySegment options, MemorySegment logits, MemorySegment unconditional, long stride, long rows, long cols, MemorySegment list, MemorySegment streams, long count, MemorySegment stats, MemorySegment pool) {
+        var mh$ = syl_logits_stats_of.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_logits_stats_of", options, logits, unconditional, stride, rows, cols, list, streams, count, stats, pool);
+            }
+            return (int)mh$.invokeExact(options, logits, unconditional, stride, rows, cols, list, streams, count, stats, pool);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_logits_sample_workspace {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_logits_sample_workspace");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_logits_sample_workspace(const syl_sampler *sampler, int64_t cols, int64_t history_count, int64_t *bytes)
+     * }
+     */
+    public static FunctionDescriptor syl_logits_sample_workspace$descriptor() {
+        return syl_logits_sample_workspace.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_logits_sample_workspace(const syl_sampler *sampler, int64_t cols, int64_t history_count, int64_t *bytes)
+     * }
+     */
+    public static MethodHandle syl_logits_sample_workspace$handle() {
+        return syl_logits_sample_workspace.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_logits_sample_workspace(const syl_sampler *sampler, int64_t cols, int64_t history_count, int64_t *bytes)
+     * }
+     */
+    public static MemorySegment syl_logits_sample_workspace$address() {
+        return syl_logits_sample_workspace.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_logits_sample_workspace(const syl_sampler *sampler, int64_t cols, int64_t history_count, int64_t *bytes)
+     * }
+     */
+    public static int syl_logits_sample_workspace(MemorySegment sampler, long cols, long history_count, MemorySegment bytes) {
+        var mh$ = syl_logits_sample_workspace.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_logits_sample_workspace", sampler, cols, history_count, bytes);
+            }
+            return (int)mh$.invokeExact(sampler, cols, history_count, bytes);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_logits_sample_f32 {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_logits_sample_f32");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_logits_sample_f32(const syl_sampler *sampler, const float *logits, int64_t cols, const int32_t *history, int64_t history_count, const int32_t *bias_ids, const float *bias_values, int64_t bias_count, int64_t position, void *workspace, int64_t workspace_bytes, int32_t *token, float *log_probability)
+     * }
+     */
+    public static FunctionDescriptor syl_logits_sample_f32$descriptor() {
+        return syl_logits_sample_f32.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_logits_sample_f32(const syl_sampler *sampler, const float *logits, int64_t cols, const int32_t *history, int64_t history_count, const int32_t *bias_ids, const float *bias_values, int64_t bias_count, int64_t position, void *workspace, int64_t workspace_bytes, int32_t *token, float *log_probability)
+     * }
+     */
+    public static MethodHandle syl_logits_sample_f32$handle() {
+        return syl_logits_sample_f32.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_logits_sample_f32(const syl_sampler *sampler, const float *logits, int64_t cols, const int32_t *history, int64_t history_count, const int32_t *bias_ids, const float *bias_values, int64_t bias_count, int64_t position, void *workspace, int64_t workspace_bytes, int32_t *token, float *log_probability)
+     * }
+     */
+    public static MemorySegment syl_logits_sample_f32$address() {
+        return syl_logits_sample_f32.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_logits_sample_f32(const syl_sampler *sampler, const float *logits, int64_t cols, const int32_t *history, int64_t history_count, const int32_t *bias_ids, const float *bias_values, int64_t bias_count, int64_t position, void *workspace, int64_t workspace_bytes, int32_t *token, float *log_probability)
+     * }
+     */
+    public static int syl_logits_sample_f32(MemorySegment sampler, MemorySegment logits, long cols, MemorySegment history, long history_count, MemorySegment bias_ids, MemorySegment bias_values, long bias_count, long position, MemorySegment workspace, long workspace_bytes, MemorySegment token, MemorySegment log_probability) {
+        var mh$ = syl_logits_sample_f32.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_logits_sample_f32", sampler, logits, cols, history, history_count, bias_ids, bias_values, bias_count, position, workspace, workspace_bytes, token, log_probability);
+            }
+            return (int)mh$.invokeExact(sampler, logits, cols, history, history_count, bias_ids, bias_values, bias_count, position, workspace, workspace_bytes, token, log_probability);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+    private static final int SYL_DLM_FIXED_K = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_DLM_FIXED_K = 0
+     * }
+     */
+    public static int SYL_DLM_FIXED_K() {
+        return SYL_DLM_FIXED_K;
+    }
+    private static final int SYL_DLM_THRESHOLD = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_DLM_THRESHOLD = 1
+     * }
+     */
+    public static int SYL_DLM_THRESHOLD() {
+        return SYL_DLM_THRESHOLD;
+    }
+    private static final int SYL_DLM_FACTOR = (int)2L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_DLM_FACTOR = 2
+     * }
+     */
+    public static int SYL_DLM_FACTOR() {
+        return SYL_DLM_FACTOR;
+    }
+    private static final int SYL_DLM_ENTROPY_BOUND = (int)3L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_DLM_ENTROPY_BOUND = 3
+     * }
+     */
+    public static int SYL_DLM_ENTROPY_BOUND() {
+        return SYL_DLM_ENTROPY_BOUND;
+    }
+    private static final int SYL_DLM_CONFIDENCE = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_DLM_CONFIDENCE = 0
+     * }
+     */
+    public static int SYL_DLM_CONFIDENCE() {
+        return SYL_DLM_CONFIDENCE;
+    }
+    private static final int SYL_DLM_MARGIN = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_DLM_MARGIN = 1
+     * }
+     */
+    public static int SYL_DLM_MARGIN() {
+        return SYL_DLM_MARGIN;
+    }
+    private static final int SYL_DLM_NEGATIVE_ENTROPY = (int)2L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_DLM_NEGATIVE_ENTROPY = 2
+     * }
+     */
+    public static int SYL_DLM_NEGATIVE_ENTROPY() {
+        return SYL_DLM_NEGATIVE_ENTROPY;
+    }
+
+    private static class syl_dlm_select {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_dlm_select");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_dlm_select(const syl_dlm_rule *rule, const syl_logits_stats *stats, const uint8_t *masked, int64_t count, int32_t *selected, int64_t *selected_count)
+     * }
+     */
+    public static FunctionDescriptor syl_dlm_select$descriptor() {
+        return syl_dlm_select.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_dlm_select(const syl_dlm_rule *rule, const syl_logits_stats *stats, const uint8_t *masked, int64_t count, int32_t *selected, int64_t *selected_count)
+     * }
+     */
+    public static MethodHandle syl_dlm_select$handle() {
+        return syl_dlm_select.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_dlm_select(const syl_dlm_rule *rule, const syl_logits_stats *stats, const uint8_t *masked, int64_t count, int32_t *selected, int64_t *selected_count)
+     * }
+     */
+    public static MemorySegment syl_dlm_select$address() {
+        return syl_dlm_select.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_dlm_select(const syl_dlm_rule *rule, const syl_logits_stats *stats, const uint8_t *masked, int64_t count, int32_t *selected, int64_t *selected_count)
+     * }
+     */
+    public static int syl_dlm_select(MemorySegment rule, MemorySegment stats, MemorySegment masked, long count, MemorySegment selected, MemorySegment selected_count) {
+        var mh$ = syl_dlm_select.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_dlm_select", rule, stats, masked, count, selected, selected_count);
+            }
+            return (int)mh$.invokeExact(rule, stats, masked, count, selected, selected_count);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
     private static final int SYL_HADAMARD_SYLVESTER = (int)0L;
     /**
      * {@snippet lang=c :
@@ -5094,276 +5492,6 @@ public class SylvesterFfi extends Layouts {
                 traceDowncall("syl_kv_load", cache, file, bytes, sequence);
             }
             return (int)mh$.invokeExact(cache, file, bytes, sequence);
-        } catch (Error | RuntimeException ex) {
-           throw ex;
-        } catch (Throwable ex$) {
-           throw new AssertionError("should not reach here", ex$);
-        }
-    }
-
-    private static class syl_logits_stats_f32 {
-        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
-            SylvesterFfi.C_INT,
-            SylvesterFfi.C_POINTER,
-            SylvesterFfi.C_LONG,
-            SylvesterFfi.C_LONG,
-            SylvesterFfi.C_LONG,
-            SylvesterFfi.C_POINTER,
-            SylvesterFfi.C_POINTER
-        );
-
-        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_logits_stats_f32");
-
-        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
-    }
-
-    /**
-     * Function descriptor for:
-     * {@snippet lang=c :
-     * syl_status syl_logits_stats_f32(const float *logits, int64_t stride, int64_t rows, int64_t cols, syl_logits_stats *stats, syl_pool *pool)
-     * }
-     */
-    public static FunctionDescriptor syl_logits_stats_f32$descriptor() {
-        return syl_logits_stats_f32.DESC;
-    }
-
-    /**
-     * Downcall method handle for:
-     * {@snippet lang=c :
-     * syl_status syl_logits_stats_f32(const float *logits, int64_t stride, int64_t rows, int64_t cols, syl_logits_stats *stats, syl_pool *pool)
-     * }
-     */
-    public static MethodHandle syl_logits_stats_f32$handle() {
-        return syl_logits_stats_f32.HANDLE;
-    }
-
-    /**
-     * Address for:
-     * {@snippet lang=c :
-     * syl_status syl_logits_stats_f32(const float *logits, int64_t stride, int64_t rows, int64_t cols, syl_logits_stats *stats, syl_pool *pool)
-     * }
-     */
-    public static MemorySegment syl_logits_stats_f32$address() {
-        return syl_logits_stats_f32.ADDR;
-    }
-
-    /**
-     * {@snippet lang=c :
-     * syl_status syl_logits_stats_f32(const float *logits, int64_t stride, int64_t rows, int64_t cols, syl_logits_stats *stats, syl_pool *pool)
-     * }
-     */
-    public static int syl_logits_stats_f32(MemorySegment logits, long stride, long rows, long cols, MemorySegment stats, MemorySegment pool) {
-        var mh$ = syl_logits_stats_f32.HANDLE;
-        try {
-            if (TRACE_DOWNCALLS) {
-                traceDowncall("syl_logits_stats_f32", logits, stride, rows, cols, stats, pool);
-            }
-            return (int)mh$.invokeExact(logits, stride, rows, cols, stats, pool);
-        } catch (Error | RuntimeException ex) {
-           throw ex;
-        } catch (Throwable ex$) {
-           throw new AssertionError("should not reach here", ex$);
-        }
-    }
-
-    private static class syl_logits_stats_of {
-        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
-            SylvesterFfi.C_INT,
-            SylvesterFfi.C_POINTER,
-            SylvesterFfi.C_POINTER,
-            SylvesterFfi.C_POINTER,
-            SylvesterFfi.C_LONG,
-            SylvesterFfi.C_LONG,
-            SylvesterFfi.C_LONG,
-            SylvesterFfi.C_POINTER,
-            SylvesterFfi.C_POINTER,
-            SylvesterFfi.C_LONG,
-            SylvesterFfi.C_POINTER,
-            SylvesterFfi.C_POINTER
-        );
-
-        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_logits_stats_of");
-
-        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
-    }
-
-    /**
-     * Function descriptor for:
-     * {@snippet lang=c :
-     * syl_status syl_logits_stats_of(const syl_logits_options *options, const void *logits, const void *unconditional, int64_t stride, int64_t rows, int64_t cols, const int32_t *list, const uint64_t *streams, int64_t count, syl_logits_stats *stats, syl_pool *pool)
-     * }
-     */
-    public static FunctionDescriptor syl_logits_stats_of$descriptor() {
-        return syl_logits_stats_of.DESC;
-    }
-
-    /**
-     * Downcall method handle for:
-     * {@snippet lang=c :
-     * syl_status syl_logits_stats_of(const syl_logits_options *options, const void *logits, const void *unconditional, int64_t stride, int64_t rows, int64_t cols, const int32_t *list, const uint64_t *streams, int64_t count, syl_logits_stats *stats, syl_pool *pool)
-     * }
-     */
-    public static MethodHandle syl_logits_stats_of$handle() {
-        return syl_logits_stats_of.HANDLE;
-    }
-
-    /**
-     * Address for:
-     * {@snippet lang=c :
-     * syl_status syl_logits_stats_of(const syl_logits_options *options, const void *logits, const void *unconditional, int64_t stride, int64_t rows, int64_t cols, const int32_t *list, const uint64_t *streams, int64_t count, syl_logits_stats *stats, syl_pool *pool)
-     * }
-     */
-    public static MemorySegment syl_logits_stats_of$address() {
-        return syl_logits_stats_of.ADDR;
-    }
-
-    /**
-     * {@snippet lang=c :
-     * syl_status syl_logits_stats_of(const syl_logits_options *options, const void *logits, const void *unconditional, int64_t stride, int64_t rows, int64_t cols, const int32_t *list, const uint64_t *streams, int64_t count, syl_logits_stats *stats, syl_pool *pool)
-     * }
-     */
-    public static int syl_logits_stats_of(MemorySegment options, MemorySegment logits, MemorySegment unconditional, long stride, long rows, long cols, MemorySegment list, MemorySegment streams, long count, MemorySegment stats, MemorySegment pool) {
-        var mh$ = syl_logits_stats_of.HANDLE;
-        try {
-            if (TRACE_DOWNCALLS) {
-                traceDowncall("syl_logits_stats_of", options, logits, unconditional, stride, rows, cols, list, streams, count, stats, pool);
-            }
-            return (int)mh$.invokeExact(options, logits, unconditional, stride, rows, cols, list, streams, count, stats, pool);
-        } catch (Error | RuntimeException ex) {
-           throw ex;
-        } catch (Throwable ex$) {
-           throw new AssertionError("should not reach here", ex$);
-        }
-    }
-
-    private static class syl_logits_sample_workspace {
-        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
-            SylvesterFfi.C_INT,
-            SylvesterFfi.C_POINTER,
-            SylvesterFfi.C_LONG,
-            SylvesterFfi.C_LONG,
-            SylvesterFfi.C_POINTER
-        );
-
-        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_logits_sample_workspace");
-
-        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
-    }
-
-    /**
-     * Function descriptor for:
-     * {@snippet lang=c :
-     * syl_status syl_logits_sample_workspace(const syl_sampler *sampler, int64_t cols, int64_t history_count, int64_t *bytes)
-     * }
-     */
-    public static FunctionDescriptor syl_logits_sample_workspace$descriptor() {
-        return syl_logits_sample_workspace.DESC;
-    }
-
-    /**
-     * Downcall method handle for:
-     * {@snippet lang=c :
-     * syl_status syl_logits_sample_workspace(const syl_sampler *sampler, int64_t cols, int64_t history_count, int64_t *bytes)
-     * }
-     */
-    public static MethodHandle syl_logits_sample_workspace$handle() {
-        return syl_logits_sample_workspace.HANDLE;
-    }
-
-    /**
-     * Address for:
-     * {@snippet lang=c :
-     * syl_status syl_logits_sample_workspace(const syl_sampler *sampler, int64_t cols, int64_t history_count, int64_t *bytes)
-     * }
-     */
-    public static MemorySegment syl_logits_sample_workspace$address() {
-        return syl_logits_sample_workspace.ADDR;
-    }
-
-    /**
-     * {@snippet lang=c :
-     * syl_status syl_logits_sample_workspace(const syl_sampler *sampler, int64_t cols, int64_t history_count, int64_t *bytes)
-     * }
-     */
-    public static int syl_logits_sample_workspace(MemorySegment sampler, long cols, long history_count, MemorySegment bytes) {
-        var mh$ = syl_logits_sample_workspace.HANDLE;
-        try {
-            if (TRACE_DOWNCALLS) {
-                traceDowncall("syl_logits_sample_workspace", sampler, cols, history_count, bytes);
-            }
-            return (int)mh$.invokeExact(sampler, cols, history_count, bytes);
-        } catch (Error | RuntimeException ex) {
-           throw ex;
-        } catch (Throwable ex$) {
-           throw new AssertionError("should not reach here", ex$);
-        }
-    }
-
-    private static class syl_logits_sample_f32 {
-        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
-            SylvesterFfi.C_INT,
-            SylvesterFfi.C_POINTER,
-            SylvesterFfi.C_POINTER,
-            SylvesterFfi.C_LONG,
-            SylvesterFfi.C_POINTER,
-            SylvesterFfi.C_LONG,
-            SylvesterFfi.C_POINTER,
-            SylvesterFfi.C_POINTER,
-            SylvesterFfi.C_LONG,
-            SylvesterFfi.C_LONG,
-            SylvesterFfi.C_POINTER,
-            SylvesterFfi.C_LONG,
-            SylvesterFfi.C_POINTER,
-            SylvesterFfi.C_POINTER
-        );
-
-        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_logits_sample_f32");
-
-        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
-    }
-
-    /**
-     * Function descriptor for:
-     * {@snippet lang=c :
-     * syl_status syl_logits_sample_f32(const syl_sampler *sampler, const float *logits, int64_t cols, const int32_t *history, int64_t history_count, const int32_t *bias_ids, const float *bias_values, int64_t bias_count, int64_t position, void *workspace, int64_t workspace_bytes, int32_t *token, float *log_probability)
-     * }
-     */
-    public static FunctionDescriptor syl_logits_sample_f32$descriptor() {
-        return syl_logits_sample_f32.DESC;
-    }
-
-    /**
-     * Downcall method handle for:
-     * {@snippet lang=c :
-     * syl_status syl_logits_sample_f32(const syl_sampler *sampler, const float *logits, int64_t cols, const int32_t *history, int64_t history_count, const int32_t *bias_ids, const float *bias_values, int64_t bias_count, int64_t position, void *workspace, int64_t workspace_bytes, int32_t *token, float *log_probability)
-     * }
-     */
-    public static MethodHandle syl_logits_sample_f32$handle() {
-        return syl_logits_sample_f32.HANDLE;
-    }
-
-    /**
-     * Address for:
-     * {@snippet lang=c :
-     * syl_status syl_logits_sample_f32(const syl_sampler *sampler, const float *logits, int64_t cols, const int32_t *history, int64_t history_count, const int32_t *bias_ids, const float *bias_values, int64_t bias_count, int64_t position, void *workspace, int64_t workspace_bytes, int32_t *token, float *log_probability)
-     * }
-     */
-    public static MemorySegment syl_logits_sample_f32$address() {
-        return syl_logits_sample_f32.ADDR;
-    }
-
-    /**
-     * {@snippet lang=c :
-     * syl_status syl_logits_sample_f32(const syl_sampler *sampler, const float *logits, int64_t cols, const int32_t *history, int64_t history_count, const int32_t *bias_ids, const float *bias_values, int64_t bias_count, int64_t position, void *workspace, int64_t workspace_bytes, int32_t *token, float *log_probability)
-     * }
-     */
-    public static int syl_logits_sample_f32(MemorySegment sampler, MemorySegment logits, long cols, MemorySegment history, long history_count, MemorySegment bias_ids, MemorySegment bias_values, long bias_count, long position, MemorySegment workspace, long workspace_bytes, MemorySegment token, MemorySegment log_probability) {
-        var mh$ = syl_logits_sample_f32.HANDLE;
-        try {
-            if (TRACE_DOWNCALLS) {
-                traceDowncall("syl_logits_sample_f32", sampler, logits, cols, history, history_count, bias_ids, bias_values, bias_count, position, workspace, workspace_bytes, token, log_probability);
-            }
-            return (int)mh$.invokeExact(sampler, logits, cols, history, history_count, bias_ids, bias_values, bias_count, position, workspace, workspace_bytes, token, log_probability);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {
