@@ -31,7 +31,7 @@ typedef struct syl_logits_stats {
  * log_sum_exp is NaN for a NaN, else the infinity.
  *
  * Rows are cut into chunks of 4096 columns, which are merged in ascending order: same bits for any thread count, batch
- * and split, on every tier with fused multiply-add and on CUDA.
+ * and split, on every tier with fused multiply-add.
  * Errors: NULL_ARGUMENT, BAD_VALUE (rows, cols), BAD_SHAPE (stride), OVERLAP. */
 SYL_API syl_status syl_logits_stats_f32(const float* logits, int64_t stride, int64_t rows, int64_t cols,
                                         syl_logits_stats* stats, syl_pool* pool);

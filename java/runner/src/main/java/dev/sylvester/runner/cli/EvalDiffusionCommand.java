@@ -26,8 +26,8 @@ import picocli.CommandLine.Option;
     footer = {
       "",
       "A way is a rule of generate --commit, and behind slashes in any order steps=N, block=N, a",
-      "cache and a stop. Prophet looks at 3 tokens behind ' ####'. --train takes the problems that",
-      "thresholds may be chosen on.",
+      "cache and a stop. Prophet looks at 3 tokens behind ' ####'. Choose thresholds on problems of",
+      "the training set (--data), not on those of the test.",
       "",
       "Example:",
       "  sylvester eval diffusion --limit 100 --ways low-confidence,threshold:0.9/dual --svg a.svg"
@@ -64,8 +64,12 @@ final class EvalDiffusionCommand implements Callable<Integer> {
       description = "Only the first N problems. Default: 300.")
   private int limit;
 
-  @Option(names = "--train", description = "Problems of the training set.")
-  private boolean train;
+  @Option(
+      names = "--data",
+      paramLabel = "FILE",
+      description =
+          "Problems, a JSON object (question, answer) on each line. Default: GSM-mini's test set.")
+  private Path data;
 
   @Option(names = "--json", description = "Print one JSON object.")
   private boolean json;
@@ -85,8 +89,8 @@ final class EvalDiffusionCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws Exception {
-    String file = train ? "gsm-mini/train.jsonl" : "gsm-mini/test.jsonl";
-    List<Problem> problems = Problem.read(Catalog.embedded(file));
+    List<Problem> problems =
+        Problem.read(data == null ? Catalog.embedded("gsm-mini/test.jsonl") : data);
     if (limit < 1) {
       throw new IllegalArgumentException("limit is %d, must be at least 1".formatted(limit));
     }

@@ -139,7 +139,8 @@ class DiffusionCliTest {
     String[] early = {
       "eval",
       "diffusion",
-      "--train",
+      "--data",
+      Path.of(System.getProperty("sylvester.root"), "models/gsm-mini/train.jsonl").toString(),
       "--limit",
       "1",
       "--ways",
