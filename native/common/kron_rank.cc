@@ -104,6 +104,9 @@ syl_status syl_kron_rank_budget(int64_t layers, const int64_t* begin, const doub
                 number + 1, static_cast<long long>(begin[l + 1]));
     SYL_REQUIRE(parameters[l] >= 1, SYL_BAD_VALUE, "parameters[%lld] is %lld, must be at least 1", number,
                 static_cast<long long>(parameters[l]));
+  }
+  // Not before all of begin is known to ascend: its last says how many sigma there are.
+  for (int64_t l = 0; l < layers; ++l) {
     const syl_status status = CheckSigma(__func__, sigma, begin[l], begin[l + 1]);
     if (status != SYL_OK) return status;
   }
