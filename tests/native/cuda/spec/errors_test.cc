@@ -89,8 +89,8 @@ TEST_P(CudaSpecErrors, OfBatches) {
   refused(SYL_NULL_ARGUMENT, "positions is NULL", [](auto& b) { b.positions = nullptr; });
   const std::vector<int64_t> positions = {0, -1, 0};
   refused(SYL_BAD_VALUE, "positions[1] is -1", [&](auto& b) { b.positions = positions.data(); });
-  refused(SYL_BAD_VALUE, "must be 0..39",
-          [&](auto& b) { b.history = parents.data() - 1, b.cols = 40, b.bias_ids = tokens.data(); });
+  const std::vector<int32_t> history(256, 40);  // more than the batch has
+  refused(SYL_BAD_VALUE, "is 40, must be 0..39", [&](auto& b) { b.history = history.data(); });
   refused(SYL_NULL_ARGUMENT, "history is NULL", [](auto& b) { b.history = nullptr; });
   refused(SYL_NULL_ARGUMENT, "bias_ids is NULL", [](auto& b) { b.bias_ids = nullptr; });
   const std::vector<float> bias(64, INFINITY);
