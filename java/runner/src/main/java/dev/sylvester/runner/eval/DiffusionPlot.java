@@ -3,19 +3,12 @@ package dev.sylvester.runner.eval;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
-import org.knowm.xchart.VectorGraphicsEncoder;
-import org.knowm.xchart.VectorGraphicsEncoder.VectorGraphicsFormat;
 import org.knowm.xchart.XYChart;
-import org.knowm.xchart.XYChartBuilder;
 import org.knowm.xchart.XYSeries.XYSeriesRenderStyle;
-import org.knowm.xchart.style.Styler.ChartTheme;
 import org.knowm.xchart.style.markers.SeriesMarkers;
 
 /** Accuracy against passes, and against time. */
 public final class DiffusionPlot {
-  private static final int WIDTH = 720;
-  private static final int HEIGHT = 480;
-
   private DiffusionPlot() {}
 
   /** Draws a comparison as SVG. */
@@ -27,7 +20,7 @@ public final class DiffusionPlot {
       chart.addSeries(
           row.setup().name(), new double[] {row.meanPasses()}, new double[] {100 * row.accuracy()});
     }
-    save(chart, file);
+    Charts.write(chart, file);
   }
 
   /** Draws how early answers are there, as SVG. */
@@ -41,27 +34,13 @@ public final class DiffusionPlot {
     }
     chart.addSeries("answers", x, y).setMarker(SeriesMarkers.NONE);
     chart.getStyler().setLegendVisible(false);
-    save(chart, file);
+    Charts.write(chart, file);
   }
 
   private static XYChart chart(String title, String x, String y) {
-    XYChart chart =
-        new XYChartBuilder()
-            .width(WIDTH)
-            .height(HEIGHT)
-            .theme(ChartTheme.XChart)
-            .title(title)
-            .xAxisTitle(x)
-            .yAxisTitle(y)
-            .build();
-    // Each of their dashes would be an outline of its own.
-    chart.getStyler().setPlotGridLinesVisible(false);
+    XYChart chart = Charts.of(title, x, y);
     chart.getStyler().setYAxisMin(0.0);
     chart.getStyler().setXAxisMin(0.0);
     return chart;
-  }
-
-  private static void save(XYChart chart, Path file) throws IOException {
-    VectorGraphicsEncoder.saveVectorGraphic(chart, file.toString(), VectorGraphicsFormat.SVG);
   }
 }

@@ -4,17 +4,10 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
-import org.knowm.xchart.VectorGraphicsEncoder;
-import org.knowm.xchart.VectorGraphicsEncoder.VectorGraphicsFormat;
 import org.knowm.xchart.XYChart;
-import org.knowm.xchart.XYChartBuilder;
-import org.knowm.xchart.style.Styler.ChartTheme;
 
 /** What rules for the length of drafts give: SpecDec++'s plane, and speed against length. */
 public final class SpecPlot {
-  private static final int WIDTH = 720;
-  private static final int HEIGHT = 480;
-
   private SpecPlot() {}
 
   /**
@@ -24,14 +17,14 @@ public final class SpecPlot {
    */
   public static void plane(Map<String, List<SpecComparison.Row>> families, Path file)
       throws IOException {
-    XYChart chart = chart("discarded candidates a token", "passes of the target a token");
+    XYChart chart = Charts.of("", "discarded candidates a token", "passes of the target a token");
     families.forEach(
         (name, rows) ->
             chart.addSeries(
                 name,
                 rows.stream().mapToDouble(row -> row.stats().discardRate()).toArray(),
                 rows.stream().mapToDouble(row -> row.stats().verifyRate()).toArray()));
-    write(chart, file);
+    Charts.write(chart, file);
   }
 
   /**
@@ -41,7 +34,7 @@ public final class SpecPlot {
    */
   public static void speed(Map<String, List<SpecComparison.Row>> families, Path file)
       throws IOException {
-    XYChart chart = chart("candidates a round", "speed-up over plain decoding");
+    XYChart chart = Charts.of("", "candidates a round", "speed-up over plain decoding");
     families.forEach(
         (name, rows) -> {
           double[] lengths = rows.stream().mapToDouble(SpecPlot::length).toArray();
@@ -52,28 +45,10 @@ public final class SpecPlot {
               lengths,
               rows.stream().mapToDouble(SpecComparison.Row::bound).toArray());
         });
-    write(chart, file);
+    Charts.write(chart, file);
   }
 
   private static double length(SpecComparison.Row row) {
     return (double) row.stats().drafted() / row.stats().rounds();
-  }
-
-  private static XYChart chart(String x, String y) {
-    XYChart chart =
-        new XYChartBuilder()
-            .width(WIDTH)
-            .height(HEIGHT)
-            .theme(ChartTheme.XChart)
-            .xAxisTitle(x)
-            .yAxisTitle(y)
-            .build();
-    // Each of their dashes would be an outline of its own.
-    chart.getStyler().setPlotGridLinesVisible(false);
-    return chart;
-  }
-
-  private static void write(XYChart chart, Path file) throws IOException {
-    VectorGraphicsEncoder.saveVectorGraphic(chart, file.toString(), VectorGraphicsFormat.SVG);
   }
 }
