@@ -127,13 +127,18 @@ uint32_t BucketOf(float z) {
   return std::min(std::max(bucket, kFirstBucket) - kFirstBucket, kBuckets - 1);
 }
 
-// Keeps the most probable tokens of the list that together have `need` units. Sorting all would cost more than the rest
-// of the sampler: a histogram of the units tells the bucket in which they are reached, and only that one is sorted.
-// False, and nothing is changed, where the list has fewer; `all` tokens are then enough.
-bool KeepMass(TokenList* list, uint64_t need, int32_t bits, bool all) {
+// exp(z) of a list, where its keys will be.
+const float* ExponentialsOf(TokenList* list) {
   auto* const e = reinterpret_cast<float*>(list->keys);
   std::copy(list->z, list->z + list->count, e);
   kExponentials[CurrentTier()](e, list->count);
+  return e;
+}
+
+// Keeps the most probable tokens of the list that together have `need` units. Sorting all would cost more than the rest
+// of the sampler: a histogram of the units tells the bucket in which they are reached, and only that one is sorted.
+// False, and nothing is changed, where the list has fewer; `all` tokens are then enough. e: what ExponentialsOf gave.
+bool KeepMass(TokenList* list, const float* e, uint64_t need, int32_t bits, bool all) {
   uint64_t units[kBuckets] = {}, sum = 0;
   for (int64_t i = 0; i < list->count; ++i) units[BucketOf(list->z[i])] += TopPUnits(e[i], bits);
   for (const uint64_t in_bucket : units) sum += in_bucket;
@@ -177,19 +182,17 @@ void TopPOfRow(const float* logits, int64_t cols, const Scale& scale, float top_
     const bool all = width >= kWidest;
     list->count = kAtLeast[CurrentTier()](logits, cols, scale, -width, list->z, list->ids);
     if (!all && MassOfRow(list->z, list->count, kAsTheyAre) < top_p * mass) continue;
-    if (KeepMass(list, need, bits, all)) return;
+    if (KeepMass(list, ExponentialsOf(list), need, bits, all)) return;
   }
 }
 
 // The same of a list.
 void TopPOfList(int64_t cols, float top_p, TokenList* list) {
-  auto* const e = reinterpret_cast<float*>(list->keys);
-  std::copy(list->z, list->z + list->count, e);
-  kExponentials[CurrentTier()](e, list->count);
+  const float* const e = ExponentialsOf(list);
   const int32_t bits = TopPBits(cols);
   uint64_t sum = 0;
   for (int64_t i = 0; i < list->count; ++i) sum += TopPUnits(e[i], bits);
-  KeepMass(list, TopPNeed(top_p, std::ldexp(static_cast<double>(sum), -bits), bits), bits, true);
+  KeepMass(list, e, TopPNeed(top_p, std::ldexp(static_cast<double>(sum), -bits), bits), bits, true);
 }
 
 }  // namespace
