@@ -31,6 +31,15 @@ public record SamplerOptions(
   public static final SamplerOptions GREEDY = new SamplerOptions(0, 0, 1, 0, 1, 0, 0, 0);
 
   /**
+   * Whether penalties make earlier tokens count.
+   *
+   * @return whether they do
+   */
+  public boolean usesHistory() {
+    return repetitionPenalty != 1 || presencePenalty != 0 || frequencyPenalty != 0;
+  }
+
+  /**
    * With another temperature.
    *
    * @param value at least 0; 0: the largest logit wins

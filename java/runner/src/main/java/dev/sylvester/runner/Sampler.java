@@ -42,8 +42,6 @@ public record Sampler(SamplerOptions options, Map<Integer, Float> bias) {
 
   /** Whether earlier tokens change the choice. */
   boolean usesHistory() {
-    return options.repetitionPenalty() != 1
-        || options.presencePenalty() != 0
-        || options.frequencyPenalty() != 0;
+    return options.usesHistory();
   }
 }

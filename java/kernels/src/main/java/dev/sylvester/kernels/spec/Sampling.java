@@ -3,9 +3,13 @@ package dev.sylvester.kernels.spec;
 import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 
+import dev.sylvester.kernels.LogitsOptions;
+import dev.sylvester.kernels.LogitsStats;
 import dev.sylvester.kernels.Sampler;
 import dev.sylvester.kernels.SamplerOptions;
 import dev.sylvester.kernels.SpecMode;
+import dev.sylvester.kernels.Status;
+import dev.sylvester.kernels.SylvesterException;
 import dev.sylvester.kernels.Workspace;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -28,6 +32,8 @@ final class Sampling {
   private final int[] ends;
   private final MemorySegment endIds;
   private Sampler last;
+  private LogitsStats stats; // null until a rule asks for entropy
+  private LogitsOptions statsOptions;
 
   Sampling(SpecOptions spec, int vocabulary, Workspace workspace, Arena arena) {
     boolean greedy = spec.mode() == SpecMode.GREEDY || spec.sampler().temperature() == 0;
@@ -37,10 +43,7 @@ final class Sampling {
     this.arena = arena;
     this.workspace = workspace;
     this.target = Sampler.of(options, arena);
-    this.penalties =
-        options.repetitionPenalty() != 1
-            || options.presencePenalty() != 0
-            || options.frequencyPenalty() != 0;
+    this.penalties = options.usesHistory();
     this.biasCount = spec.bias().size();
     this.biasIds = arena.allocate(JAVA_INT, biasCount);
     this.biasValues = arena.allocate(JAVA_FLOAT, biasCount);
@@ -142,23 +145,21 @@ final class Sampling {
     return own[depth][sibling];
   }
 
-  /** Entropy of softmax(logits / T), before bias, penalties and filters, in nats. */
+  /** Entropy of softmax(logits / T), before bias, penalties and filters, in nats; NaN: none. */
   double entropy(MemorySegment logits) {
-    double scale = options.temperature() > 0 ? 1 / options.temperature() : 1;
-    double max = Double.NEGATIVE_INFINITY;
-    for (int i = 0; i < vocabulary; i++) {
-      max = Math.max(max, logits.getAtIndex(JAVA_FLOAT, i));
+    if (stats == null) {
+      stats = LogitsStats.allocate(1, arena);
+      float temperature = options.temperature() > 0 ? options.temperature() : 1;
+      statsOptions = LogitsOptions.allocate(arena).temperature(temperature);
     }
-    double sum = 0;
-    double moment = 0;
-    for (int i = 0; i < vocabulary; i++) {
-      double z = (logits.getAtIndex(JAVA_FLOAT, i) - max) * scale;
-      double e = Math.exp(z);
-      if (e > 0) {
-        sum += e;
-        moment += e * z;
+    try {
+      stats.compute(statsOptions, logits, null, vocabulary, 1, vocabulary, null, null, 1, null);
+    } catch (SylvesterException e) {
+      if (e.status() != Status.BAD_DATA) {
+        throw e;
       }
+      return Double.NaN;
     }
-    return Math.log(sum) - moment / sum;
+    return stats.entropy(0);
   }
 }
