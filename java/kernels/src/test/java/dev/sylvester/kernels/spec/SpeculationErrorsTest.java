@@ -6,45 +6,17 @@ import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import dev.sylvester.kernels.SamplerOptions;
 import dev.sylvester.kernels.SpecMode;
 import dev.sylvester.kernels.Status;
 import java.lang.foreign.MemorySegment;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
 /** What is refused leaves text and target as they were. */
-class SpeculationErrorsTest {
-  private static final int V = 8;
-  private static final Table TARGET = Table.random(V, 11, 2);
-  private static final Table DRAFT = TARGET.plus(Table.random(V, 12, 2), 0.4);
-  private static final SamplerOptions HOT = SamplerOptions.GREEDY.withTemperature(1).withSeed(5);
-
-  private final TableModel model = new TableModel(TARGET, 500, true);
-  private final Text text = new Text(1, 2, 3);
-  private final List<Speculation> open = new ArrayList<>();
-
-  @AfterEach
-  void free() {
-    open.forEach(Speculation::close);
-  }
-
-  private Speculation start(DraftSource source, SpecOptions options) {
-    model.prompt(text);
-    Speculation speculation = Speculation.of(model, source, options, null);
-    open.add(speculation);
-    return speculation;
-  }
-
-  private static SpecOptions options(SpecMode mode, StopRule rule) {
-    return SpecOptions.of(mode, HOT).withRule(rule).withGate(false);
-  }
-
+class SpeculationErrorsTest extends SpeculationFixture {
   private void assertUnchanged(Speculation speculation, Runnable fails, Class<?> error) {
     int[] before = text.toArray();
     int position = model.position();
