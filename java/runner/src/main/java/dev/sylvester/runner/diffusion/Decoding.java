@@ -56,6 +56,7 @@ public final class Decoding {
       throw new IllegalArgumentException(
           "the mask token is %d, the vocabulary has %d".formatted(canvas.maskId(), vocabSize));
     }
+    request.sampling().requireTokensBelow(vocabSize);
     this.stats =
         precision == Precision.F64
             ? new DoubleStats(vocabSize, request.sampling(), canvas.maskId())

@@ -43,13 +43,7 @@ final class NativeStats implements RowStats {
     this.streams = arena.allocate(ValueLayout.JAVA_LONG, rows);
   }
 
-  private int[] ids(Set<Integer> tokens, int more) {
-    for (int token : tokens) {
-      if (token < 0 || token >= vocabSize) {
-        throw new IllegalArgumentException(
-            "token is %d, must be 0..%d".formatted(token, vocabSize - 1));
-      }
-    }
+  private static int[] ids(Set<Integer> tokens, int more) {
     return IntStream.concat(
             tokens.stream().mapToInt(Integer::intValue),
             more < 0 ? IntStream.empty() : IntStream.of(more))

@@ -1,5 +1,6 @@
 package dev.sylvester.runner.diffusion;
 
+import java.util.List;
 import java.util.Set;
 
 /**
@@ -40,6 +41,18 @@ public record Sampling(
     }
     banned = Set.copyOf(banned);
     doubted = Set.copyOf(doubted);
+  }
+
+  /** All tokens it names exist. */
+  void requireTokensBelow(int vocabSize) {
+    for (Set<Integer> tokens : List.of(banned, doubted)) {
+      for (int token : tokens) {
+        if (token < 0 || token >= vocabSize) {
+          throw new IllegalArgumentException(
+              "token is %d, must be 0..%d".formatted(token, vocabSize - 1));
+        }
+      }
+    }
   }
 
   /** What logits are multiplied by before confidence, margin and entropy. */
