@@ -8,6 +8,7 @@ import dev.sylvester.runner.diffusion.Hex;
 import dev.sylvester.runner.eval.DiffusionComparison;
 import dev.sylvester.runner.eval.DiffusionSetup;
 import dev.sylvester.runner.eval.Problem;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 
@@ -41,7 +42,7 @@ final class DiffusionDemo {
   void run(List<Problem> problems) {
     try (Model model = Model.load("gsm-mini-diffusion", ModelOptions.defaults())) {
       List<DiffusionSetup> setups =
-          List.of(Way.values()).stream()
+          Arrays.stream(Way.values())
               .map(way -> EvalDiffusionCommand.setup(model, way.way))
               .toList();
       main.out.printf("%n%-18s %8s %10s %10s%n", "diffusion", "right", "passes", "tok/s");

@@ -7,6 +7,7 @@ import dev.sylvester.runner.diffusion.DiffusionDecoder;
 import dev.sylvester.runner.diffusion.DiffusionRequest;
 import dev.sylvester.runner.diffusion.DiffusionResult;
 import dev.sylvester.runner.diffusion.Hex;
+import dev.sylvester.runner.eval.DiffusionComparison;
 import dev.sylvester.runner.eval.Problem;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -99,8 +100,7 @@ final class DiffusionGenerate {
 
   /** Up to the first end token. */
   private String text(int[] tokens) {
-    int[] before = DiffusionResult.before(tokens, model.endTokens());
-    return model.tokenizer().decode(before, true);
+    return DiffusionComparison.text(model, tokens);
   }
 
   private Map<String, Object> object(

@@ -32,8 +32,8 @@ final class Drafting implements AutoCloseable {
   private static final String GROW = "grow:";
   private static final int MOST_NODES = 255;
   private static final double REJECTION = 0.5; // probability of one that ends a draft
-  private static final int LEAST = 2;
-  private static final int MOST = 20;
+  static final int LEAST = 2; // candidates of a chain that a rule ends
+  static final int MOST = 20;
   private static final String SHIPPED_HEAD = "accept-head.safetensors";
 
   private final String name;
@@ -132,14 +132,11 @@ final class Drafting implements AutoCloseable {
     return hidden -> read.accept(hidden, workspace, null);
   }
 
-  /** Whether a head predicts which candidates are accepted. */
-  boolean hasHead() {
-    return predictor != null;
-  }
-
   /** SpecDec++'s rule with a head, else that of costs. */
   StopRule auto() {
-    return hasHead() ? new StopRule.Threshold(REJECTION, LEAST, MOST) : new StopRule.Cost(1, MOST);
+    return predictor == null
+        ? new StopRule.Cost(1, MOST)
+        : new StopRule.Threshold(REJECTION, LEAST, MOST);
   }
 
   /** How to speculate with this draft, but for what a request says. */

@@ -91,10 +91,7 @@ final class EvalDiffusionCommand implements Callable<Integer> {
   public Integer call() throws Exception {
     List<Problem> problems =
         Problem.read(data == null ? Catalog.embedded("gsm-mini/test.jsonl") : data);
-    if (limit < 1) {
-      throw new IllegalArgumentException("limit is %d, must be at least 1".formatted(limit));
-    }
-    problems = problems.subList(0, Math.min(limit, problems.size()));
+    problems = Problem.first(problems, limit);
     try (Model model = Model.load(name, ModelOptions.defaults());
         TerminalProgress progress = TerminalProgress.counting("Filling", "canvases")) {
       List<DiffusionSetup> setups = ways.stream().map(way -> setup(model, way)).toList();

@@ -47,9 +47,6 @@ final class EvalSpecCommand implements Callable<Integer> {
   private static final double PAPER_CONSTANT = 2.07;
   private static final double PAPER_ADAPTIVE = 2.26;
 
-  private static final int LEAST = 2;
-  private static final int MOST = 20;
-
   private final Main main;
 
   @Mixin private ModelArguments model;
@@ -158,11 +155,9 @@ final class EvalSpecCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws Exception {
-    if (limit < 1) {
-      throw new IllegalArgumentException("limit is %d, must be at least 1".formatted(limit));
-    }
     List<Problem> problems =
-        Problem.read(data == null ? Catalog.embedded("gsm-mini/test.jsonl") : data);
+        Problem.first(
+            Problem.read(data == null ? Catalog.embedded("gsm-mini/test.jsonl") : data), limit);
     if (problems.isEmpty()) {
       throw new IllegalArgumentException(data + " has no prompts");
     }
@@ -171,7 +166,7 @@ final class EvalSpecCommand implements Callable<Integer> {
         Drafting drafting = Drafting.open(draft, head, tree, opened);
         TerminalProgress progress = TerminalProgress.counting("Continuing", "prompts")) {
       List<GenerationRequest> requests =
-          problems.stream().limit(limit).map(problem -> request(opened, problem)).toList();
+          problems.stream().map(problem -> request(opened, problem)).toList();
       List<SpecComparison.Row> rows =
           new SpecComparison(session, drafting.source(session), settings(drafting))
               .run(requests, progress);
@@ -200,14 +195,17 @@ final class EvalSpecCommand implements Callable<Integer> {
     List<SpecComparison.Setting> settings = new ArrayList<>();
     for (SpecMode mode : modes) {
       if (tree != null) {
-        add(settings, tree, drafting.options(mode, new StopRule.Constant(MOST)));
+        add(settings, tree, drafting.options(mode, new StopRule.Constant(Drafting.MOST)));
         continue;
       }
       for (int length : lengths) {
         add(settings, "K=" + length, drafting.options(mode, new StopRule.Constant(length)));
       }
       for (double h : thresholds) {
-        add(settings, "h=" + h, drafting.options(mode, new StopRule.Threshold(h, LEAST, MOST)));
+        add(
+            settings,
+            "h=" + h,
+            drafting.options(mode, new StopRule.Threshold(h, Drafting.LEAST, Drafting.MOST)));
       }
       for (String rule : rules) {
         add(settings, rule, drafting.options(mode, rule(rule)));
@@ -222,9 +220,9 @@ final class EvalSpecCommand implements Callable<Integer> {
 
   private static StopRule rule(String name) {
     return switch (name.strip().toLowerCase(Locale.ROOT)) {
-      case "cost" -> new StopRule.Cost(1, MOST);
-      case "heuristic" -> new StopRule.Heuristic(5, MOST);
-      case "confidence" -> new StopRule.Confidence(0.4, 1, MOST);
+      case "cost" -> new StopRule.Cost(1, Drafting.MOST);
+      case "heuristic" -> new StopRule.Heuristic(5, Drafting.MOST);
+      case "confidence" -> new StopRule.Confidence(0.4, 1, Drafting.MOST);
       default ->
           throw new IllegalArgumentException(
               "rule is '%s', must be cost, heuristic or confidence".formatted(name));
@@ -253,7 +251,7 @@ final class EvalSpecCommand implements Callable<Integer> {
       main.out.printf(
           Locale.ROOT,
           "%-6s %-10s %8.1f %8.3f %7.2f %9.2f %8.1f%% %8.3f %8.3f %7.3f %6.2f %10s%n",
-          row.setting().options().mode().toString().toLowerCase(Locale.ROOT),
+          mode(row),
           row.setting().name(),
           row.tokensPerSecond(),
           row.speedup(),
@@ -267,6 +265,10 @@ final class EvalSpecCommand implements Callable<Integer> {
           mustBeSame(row) ? Integer.toString(row.differing()) : "-");
     }
     printPaper(rows);
+  }
+
+  private static String mode(SpecComparison.Row row) {
+    return row.setting().options().mode().toString().toLowerCase(Locale.ROOT);
   }
 
   private boolean mustBeSame(SpecComparison.Row row) {
@@ -307,7 +309,7 @@ final class EvalSpecCommand implements Callable<Integer> {
 
   private Map<String, Object> object(SpecComparison.Row row) {
     Map<String, Object> object = new LinkedHashMap<>();
-    object.put("mode", row.setting().options().mode().toString().toLowerCase(Locale.ROOT));
+    object.put("mode", mode(row));
     object.put("rule", row.setting().name());
     object.put("decode_tok_s", row.tokensPerSecond());
     object.put("speedup", row.speedup());
@@ -333,8 +335,7 @@ final class EvalSpecCommand implements Callable<Integer> {
             case StopRule.Threshold t -> "h";
             default -> row.setting().name();
           };
-      String mode = row.setting().options().mode().toString().toLowerCase(Locale.ROOT);
-      families.computeIfAbsent(mode + ", " + kind, key -> new ArrayList<>()).add(row);
+      families.computeIfAbsent(mode(row) + ", " + kind, key -> new ArrayList<>()).add(row);
     }
     SpecPlot.plane(families, Path.of(svg + "-plane.svg"));
     SpecPlot.speed(families, Path.of(svg + "-speed.svg"));

@@ -23,13 +23,7 @@ final class ScoreArguments {
   boolean json;
 
   List<Problem> limited(List<Problem> problems) {
-    if (limit == null) {
-      return problems;
-    }
-    if (limit < 1) {
-      throw new IllegalArgumentException("limit is %d, must be at least 1".formatted(limit));
-    }
-    return problems.subList(0, Math.min(limit, problems.size()));
+    return limit == null ? problems : Problem.first(problems, limit);
   }
 
   void run(Main main, Model model, Solver solver, List<Problem> problems) {

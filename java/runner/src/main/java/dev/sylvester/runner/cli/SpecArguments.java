@@ -89,9 +89,8 @@ final class SpecArguments {
     }
     StopRule rule = rule();
     SpecOptions options =
-        drafting
-            .options(mode == null ? SpecMode.EXACT : mode, rule == null ? drafting.auto() : rule)
-            .withGate(rule == null && !drafting.hasHead());
+        drafting.options(
+            mode == null ? SpecMode.EXACT : mode, rule == null ? drafting.auto() : rule);
     return Speculator.of(session, drafting.source(session), options);
   }
 

@@ -145,12 +145,9 @@ final class TrainHeadCommand implements Callable<Integer> {
     HeadTraining.DataOptions how = new HeadTraining.DataOptions(temperature, mix, maxTokens, seed);
     HeadTraining.TrainingOptions training =
         new HeadTraining.TrainingOptions(blocks, tied, rejectWeight, epochs, batch, learningRate);
-    if (limit != null && limit < 1) {
-      throw new IllegalArgumentException("limit is %d, must be at least 1".formatted(limit));
-    }
     List<Problem> problems = Problem.read(data);
     if (limit != null) {
-      problems = problems.subList(0, Math.min(limit, problems.size()));
+      problems = Problem.first(problems, limit);
     }
     try (Model targetModel = open(target);
         Model draftModel = open(draft);

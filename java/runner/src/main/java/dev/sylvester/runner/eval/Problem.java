@@ -54,6 +54,18 @@ public record Problem(String question, String answer) {
     return problems;
   }
 
+  /**
+   * The first of some problems.
+   *
+   * @param limit at least 1; all when there are fewer
+   */
+  public static List<Problem> first(List<Problem> problems, int limit) {
+    if (limit < 1) {
+      throw new IllegalArgumentException("limit is %d, must be at least 1".formatted(limit));
+    }
+    return problems.subList(0, Math.min(limit, problems.size()));
+  }
+
   /** Whether a solution ends in this problem's number. */
   public boolean solvedBy(String solution) {
     String result = result(solution);
