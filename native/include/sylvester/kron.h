@@ -122,9 +122,37 @@ SYL_API syl_status syl_kron_gradient_f32(const syl_kron* kron, float scale, cons
                                          float* dx, int64_t dx_stride, void* workspace, int64_t workspace_bytes,
                                          syl_pool* pool);
 
-/* ---- Ranks ------------------------------------------------------------------------------------------------------ */
+/* ---- Decomposition ---------------------------------------------------------------------------------------------- */
 
-/* How many terms of a decomposition to keep. */
+enum {
+  SYL_KRON_AUTO = 0,      /* exact where min(m n, p q) <= 1024 */
+  SYL_KRON_EXACT = 1,     /* eigenvectors of R R^T (or R^T R), then one step of Rayleigh-Ritz; min(m n, p q) <= 8192 */
+  SYL_KRON_RANDOMIZED = 2 /* Halko, Martinsson, Tropp (arXiv 0909.4061): terms + 8 random signs, 4 power steps */
+};
+
+typedef struct syl_kron_decomposition {
+  uint32_t struct_size; /* sizeof(syl_kron_decomposition) */
+  syl_dtype type;       /* of w: SYL_F32 or SYL_F64 */
+  int64_t m, n, p, q;   /* w: m p rows of n q elements; sizes as in syl_kron with one term */
+  int64_t terms;        /* 1..min(m n, p q) */
+  int32_t method;       /* SYL_KRON_AUTO, ... */
+  uint32_t seed;        /* of SYL_KRON_RANDOMIZED */
+} syl_kron_decomposition;
+
+/* The sum of terms that is nearest to W in the Frobenius norm, W ~ sum_k sigma[k] U_k (x) V_k: the truncated SVD of
+ *   R[i1 n + j1][i2 q + j2] = W[i1 p + i2][j1 q + j2]        (Van Loan & Pitsianis 1993)
+ * which is read from W in blocks and never held. sigma: descending; u [terms][m][n], v [terms][p][q]: each orthonormal,
+ * the largest |element| of V_k positive (of equals the first one); both may be NULL. energy: the sum of squares of W;
+ * what remains after r terms is energy - sum of the first r sigma^2. With m = out, n = p = 1, q = in: the SVD of W.
+ *
+ * All in double, the same bits for any number of threads. Exact: |error of sigma[k]| <= 1e-10 sigma[0] where
+ * sigma[k] >= 1e-6 sigma[0], 2e-8 sigma[0] elsewhere. Randomized: of a flat spectrum the sum of sigma^2 falls short by
+ * some percent. Allocates. Errors: NULL_ARGUMENT, BAD_VALUE (also a w that is not finite), BAD_SHAPE, UNSUPPORTED
+ * (SYL_KRON_EXACT too large), OVERLAP, OUT_OF_MEMORY. */
+SYL_API syl_status syl_kron_decompose(const syl_kron_decomposition* decomposition, const void* w, int64_t w_stride,
+                                      double* sigma, double* u, double* v, double* energy, syl_pool* pool);
+
+/* How many terms to keep. */
 enum { SYL_KRON_BY_ENERGY = 0, SYL_KRON_BY_ELBOW = 1, SYL_KRON_BY_MIN = 2, SYL_KRON_BY_MAX = 3 };
 
 /* Elbows of sigma[1..count], counted from 1; of equals the first one. */

@@ -2943,6 +2943,100 @@ public class SylvesterFfi extends Layouts {
            throw new AssertionError("should not reach here", ex$);
         }
     }
+    private static final int SYL_KRON_AUTO = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_KRON_AUTO = 0
+     * }
+     */
+    public static int SYL_KRON_AUTO() {
+        return SYL_KRON_AUTO;
+    }
+    private static final int SYL_KRON_EXACT = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_KRON_EXACT = 1
+     * }
+     */
+    public static int SYL_KRON_EXACT() {
+        return SYL_KRON_EXACT;
+    }
+    private static final int SYL_KRON_RANDOMIZED = (int)2L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.SYL_KRON_RANDOMIZED = 2
+     * }
+     */
+    public static int SYL_KRON_RANDOMIZED() {
+        return SYL_KRON_RANDOMIZED;
+    }
+
+    private static class syl_kron_decompose {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_kron_decompose");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_kron_decompose(const syl_kron_decomposition *decomposition, const void *w, int64_t w_stride, double *sigma, double *u, double *v, double *energy, syl_pool *pool)
+     * }
+     */
+    public static FunctionDescriptor syl_kron_decompose$descriptor() {
+        return syl_kron_decompose.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_kron_decompose(const syl_kron_decomposition *decomposition, const void *w, int64_t w_stride, double *sigma, double *u, double *v, double *energy, syl_pool *pool)
+     * }
+     */
+    public static MethodHandle syl_kron_decompose$handle() {
+        return syl_kron_decompose.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_kron_decompose(const syl_kron_decomposition *decomposition, const void *w, int64_t w_stride, double *sigma, double *u, double *v, double *energy, syl_pool *pool)
+     * }
+     */
+    public static MemorySegment syl_kron_decompose$address() {
+        return syl_kron_decompose.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_kron_decompose(const syl_kron_decomposition *decomposition, const void *w, int64_t w_stride, double *sigma, double *u, double *v, double *energy, syl_pool *pool)
+     * }
+     */
+    public static int syl_kron_decompose(MemorySegment decomposition, MemorySegment w, long w_stride, MemorySegment sigma, MemorySegment u, MemorySegment v, MemorySegment energy, MemorySegment pool) {
+        var mh$ = syl_kron_decompose.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_kron_decompose", decomposition, w, w_stride, sigma, u, v, energy, pool);
+            }
+            return (int)mh$.invokeExact(decomposition, w, w_stride, sigma, u, v, energy, pool);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
     private static final int SYL_KRON_BY_ENERGY = (int)0L;
     /**
      * {@snippet lang=c :
