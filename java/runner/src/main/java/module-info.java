@@ -17,6 +17,7 @@ module dev.sylvester.runner {
   requires org.knowm.xchart;
 
   exports dev.sylvester.runner;
+  exports dev.sylvester.runner.adapt;
   exports dev.sylvester.runner.diffusion;
   exports dev.sylvester.runner.format;
   exports dev.sylvester.runner.hub;

@@ -31,6 +31,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
       EvalCommand.class,
       CalibrateCommand.class,
       TrainHeadCommand.class,
+      AdaptCommand.class,
       PullCommand.class,
       ModelsCommand.class,
       InfoCommand.class,

@@ -77,4 +77,18 @@ public record ModelConfig(
     }
     return this;
   }
+
+  /**
+   * Rows of a layer's weights are in another order than transformers': files with interleaved
+   * rotary pairs reorder queries and keys.
+   */
+  public boolean reordersRows(String layer) {
+    return rope.interleaved() && (layer.endsWith(".q_proj") || layer.endsWith(".k_proj"));
+  }
+
+  /** Where transformers has this row of such a layer. */
+  public long rowInTransformers(long row) {
+    long inHead = row % headDim;
+    return row - inHead + inHead % 2 * (headDim / 2) + inHead / 2;
+  }
 }

@@ -78,10 +78,9 @@ public final class LayerAdapters {
     }
   }
 
-  /** Files with interleaved rotary pairs keep the rows of queries and keys in another order. */
+  /** With rows as the model's file has them. */
   private KronFactors inOrder(Scaled adapter, String layer, KronFactors factors, Arena scratch) {
-    boolean rotated = layer.endsWith(".q_proj") || layer.endsWith(".k_proj");
-    if (!rotated || !config.rope().interleaved()) {
+    if (!config.reordersRows(layer)) {
       return factors;
     }
     KronShape shape = factors.shape();
@@ -92,12 +91,10 @@ public final class LayerAdapters {
           "a Kronecker product, whose rows cannot be reordered as the model's file has them; use"
               + " the model's safetensors");
     }
-    int dim = config.headDim();
     MemorySegment u = scratch.allocate(factors.u().byteSize(), 64);
     long elements = factors.terms() * shape.m();
     for (long to = 0; to < elements; to++) {
-      long inHead = to % dim;
-      long from = to - inHead + inHead % 2 * (dim / 2) + inHead / 2;
+      long from = config.rowInTransformers(to);
       u.setAtIndex(JAVA_FLOAT, to, factors.u().getAtIndex(JAVA_FLOAT, from));
     }
     return KronFactors.of(factors.type(), factors.terms(), shape, u, factors.v());

@@ -1,0 +1,21 @@
+package dev.sylvester.runner.cli;
+
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
+@Command(
+    name = "adapt",
+    description = "Look at adapters and at what they could hold.",
+    subcommands = {AdaptSpectrumCommand.class, AdaptInfoCommand.class},
+    synopsisSubcommandLabel = "WHAT",
+    footer = {"", "Example:", "  sylvester adapt spectrum -m smollm2 --factors 64x64"})
+final class AdaptCommand implements Runnable {
+  @Spec private CommandSpec spec;
+
+  @Override
+  public void run() {
+    throw new ParameterException(spec.commandLine(), "adapt what? For example: spectrum");
+  }
+}

@@ -1,0 +1,89 @@
+package dev.sylvester.runner.cli;
+
+import static dev.sylvester.runner.cli.Cli.assertFails;
+import static dev.sylvester.runner.cli.Cli.run;
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Adapters on the command line. */
+class AdaptCliTest {
+  private static final Path ADAPTERS =
+      Path.of(System.getProperty("sylvester.root"), "tests/golden/adapters");
+
+  @TempDir private Path folder;
+
+  @Test
+  void spectraAreTold() throws IOException {
+    Path svg = folder.resolve("plot.svg");
+    String[] arguments = {
+      "adapt",
+      "spectrum",
+      "-m",
+      "gsm-mini-draft",
+      "--factors",
+      "32x32",
+      "--json",
+      "--svg",
+      svg.toString()
+    };
+    JsonNode json = run(arguments).json();
+    assertThat(json.fieldNames())
+        .toIterable()
+        .containsExactly("model", "base", "factors", "shares", "total", "layers");
+    assertThat(json.get("factors").textValue()).isEqualTo("32x32");
+    assertThat(json.get("shares")).hasSize(6);
+    for (String kind : new String[] {"kronecker", "svd", "shuffled"}) {
+      JsonNode total = json.get("total").get(kind);
+      assertThat(total).hasSize(6);
+      for (int i = 0; i < 6; i++) {
+        assertThat(total.get(i).doubleValue())
+            .isBetween(i == 0 ? 0 : total.get(i - 1).doubleValue(), 1.0);
+      }
+    }
+    JsonNode layer = json.get("layers").get(0);
+    assertThat(layer.get("name").textValue()).isEqualTo("model.layers.0.self_attn.q_proj");
+    assertThat(layer.get("v").toString()).isEqualTo("[32,32]");
+    assertThat(layer.get("energy").doubleValue()).isPositive();
+    assertThat(layer.get("svd")).hasSize(6);
+    assertThat(Files.readString(svg).contains("</svg>")).isTrue();
+    assertThat(run("adapt", "spectrum", "-m", "gsm-mini-draft").out())
+        .containsPattern("model.layers.0.mlp.up_proj +[0-9]+ x [0-9]+ +[0-9]+ x [0-9]+ +[0-9.]+ %")
+        .containsPattern("all layers +parameters +kronecker +svd +shuffled\n +0.5 % +[0-9.]+ %");
+  }
+
+  @Test
+  void spectraNeedModelsThatFit() {
+    String[] same = {"adapt", "spectrum", "-m", "gsm-mini-draft", "--base", "gsm-mini-draft"};
+    assertFails(run(same), "all weights are zero");
+    assertFails(run("adapt", "spectrum", "--base", "gsm-mini-draft"), "self_attn.q_proj.weight");
+    assertFails(run("adapt", "spectrum", "--factors", "5x5"), "do not divide model.layers.0");
+    assertFails(run("adapt", "spectrum", "--factors", "big"), "factors are 'big'");
+    assertFails(run("adapt", "spectrum", "--threads", "0"), "threads is 0");
+    assertFails(run("adapt"), "adapt what?");
+  }
+
+  @Test
+  void adaptersAreDescribed() {
+    JsonNode json =
+        run("adapt", "info", ADAPTERS.resolve("lora-patterns").toString(), "--json").json();
+    assertThat(json.get("modules")).hasSize(4);
+    // Ranks 4, 4, 2, 4 of 20 x 24 and 36 x 24.
+    assertThat(json.get("parameters").intValue()).isEqualTo(6 * 44 + 8 * 60);
+    JsonNode module = json.get("modules").get(2);
+    assertThat(module.get("name").textValue()).isEqualTo("layers.1.q_proj");
+    assertThat(module.get("terms").intValue()).isEqualTo(2);
+    assertThat(module.get("u").toString()).isEqualTo("[20,1]");
+    assertThat(module.get("v").toString()).isEqualTo("[1,24]");
+    assertThat(module.get("scale").floatValue()).isEqualTo((float) (6 / Math.sqrt(2)));
+    assertThat(run("adapt", "info", ADAPTERS.resolve("lokr").toString()).out())
+        .containsPattern("layers.0.q_proj +20 x 24 +4 x 4 +5 x 6 +1 +0.5000\n")
+        .containsPattern("4 modules, 212 parameters when applied, [0-9,]+ bytes\n");
+    assertFails(run("adapt", "info", folder.toString()), "adapter_config.json: no such file");
+  }
+}
