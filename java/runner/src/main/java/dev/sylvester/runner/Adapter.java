@@ -6,7 +6,7 @@ import java.util.Objects;
 /**
  * An adapter beside a model's weights, which stay as they are.
  *
- * @param folder as PEFT saves it: LoRA or LoKr
+ * @param folder as PEFT saves it: LoRA or LoKr; or a file of sums of Kronecker products
  * @param scale factor on its change, finite; 1: as it was trained
  */
 public record Adapter(Path folder, float scale) {

@@ -7,8 +7,8 @@ import picocli.CommandLine.Spec;
 
 @Command(
     name = "adapt",
-    description = "Look at adapters and at what they could hold.",
-    subcommands = {AdaptSpectrumCommand.class, AdaptInfoCommand.class},
+    description = "Make adapters of weights, and look at them.",
+    subcommands = {AdaptSpectrumCommand.class, AdaptDecomposeCommand.class, AdaptInfoCommand.class},
     synopsisSubcommandLabel = "WHAT",
     footer = {"", "Example:", "  sylvester adapt spectrum -m smollm2 --factors 64x64"})
 final class AdaptCommand implements Runnable {

@@ -23,8 +23,8 @@ import picocli.CommandLine.Parameters;
 final class AdaptInfoCommand implements Callable<Integer> {
   private final Main main;
 
-  @Parameters(paramLabel = "DIR", description = "An adapter as PEFT saves it.")
-  private Path folder;
+  @Parameters(paramLabel = "PATH", description = "A folder of PEFT, or a file of adapt decompose.")
+  private Path path;
 
   @Option(names = "--json", description = "Print one JSON object.")
   private boolean json;
@@ -36,9 +36,9 @@ final class AdaptInfoCommand implements Callable<Integer> {
   @Override
   public Integer call() throws Exception {
     try (Arena arena = Arena.ofShared()) {
-      AdapterFolder adapter = AdapterFolder.read(folder, arena);
+      AdapterFolder adapter = AdapterFolder.read(path, arena);
       long bytes = 0;
-      for (Path file : AdapterFolder.files(folder)) {
+      for (Path file : AdapterFolder.files(path)) {
         bytes += Files.size(file);
       }
       long parameters =

@@ -60,9 +60,10 @@ final class ModelArguments {
 
   @Option(
       names = "--adapter",
-      paramLabel = "DIR[:SCALE]",
+      paramLabel = "PATH[:SCALE]",
       description =
-          "A LoRA or LoKr adapter as PEFT saves it, its change scaled; several are added up.")
+          "A LoRA or LoKr folder of PEFT, or a file of adapt decompose, its change scaled; several"
+              + " are added up.")
   List<String> adapters = List.of();
 
   ModelArguments(Main main) {

@@ -5,9 +5,13 @@ import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
 import dev.sylvester.kernels.DType;
 import dev.sylvester.kernels.KronFactors;
 import dev.sylvester.kernels.KronShape;
+import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.HashSet;
@@ -22,16 +26,17 @@ import java.util.regex.PatternSyntaxException;
 /**
  * An adapter as PEFT saves it: adapter_config.json and adapter_model.safetensors. LoRA (also
  * rank-stabilised, with rank and alpha patterns) and LoKr (full and split factors) of linear
- * layers; anything else is an error that names it.
+ * layers; anything else is an error that names it. Or a file of sums of Kronecker products, as
+ * {@link #writeKron} writes it.
  *
- * @param path the folder
+ * @param path the folder or file
  * @param modules what each linear layer gets, by its name in the model, for example {@code
  *     model.layers.0.self_attn.q_proj}
  */
 public record AdapterFolder(Path path, Map<String, Module> modules) {
   private static final String CONFIG = "adapter_config.json";
   private static final String WEIGHTS = "adapter_model.safetensors";
-  private static final String PREFIX = "base_model.model.";
+  static final String PREFIX = "base_model.model.";
 
   /**
    * The change of one linear layer.
@@ -42,20 +47,58 @@ public record AdapterFolder(Path path, Map<String, Module> modules) {
   public record Module(KronFactors factors, float scale) {}
 
   /**
-   * Reads a folder.
+   * Reads a folder or a file.
    *
    * @param arena owns the factors
    * @throws ModelFormatException that names the tensor or setting which is wrong
    */
-  public static AdapterFolder read(Path folder, Arena arena) {
+  public static AdapterFolder read(Path path, Arena arena) {
     try (Arena scratch = Arena.ofShared()) {
-      return new Reader(folder, arena, scratch).read();
+      return Files.isRegularFile(path)
+          ? new AdapterFolder(path, KronFile.read(path, arena, scratch))
+          : new Reader(path, arena, scratch).read();
     }
   }
 
-  /** What {@link #read} reads in a folder. */
-  public static List<Path> files(Path folder) {
-    return List.of(folder.resolve(CONFIG), folder.resolve(WEIGHTS));
+  /** What {@link #read} reads. */
+  public static List<Path> files(Path path) {
+    return Files.isRegularFile(path)
+        ? List.of(path)
+        : List.of(path.resolve(CONFIG), path.resolve(WEIGHTS));
+  }
+
+  /**
+   * Writes a file of sums of Kronecker products, as a whole or not at all: {@code NAME.kron_u}
+   * [terms, m, n] and {@code NAME.kron_v} [terms, p, q] for each module.
+   *
+   * @param modules factors of the deltas by name
+   * @throws IOException when it cannot be written
+   */
+  public static void writeKron(Path file, Map<String, KronFactors> modules) throws IOException {
+    KronFile.write(file, modules);
+  }
+
+  /**
+   * Writes a folder that PEFT reads as LoRA, as a whole or not at all.
+   *
+   * @param folder that does not exist yet
+   * @param modules factors of {@link KronShape#lora} shapes by name
+   * @throws IOException when it cannot be written
+   */
+  public static void writeLora(Path folder, Map<String, KronFactors> modules) throws IOException {
+    if (Files.exists(folder)) {
+      throw new FileAlreadyExistsException(folder.toString(), null, "exists already");
+    }
+    Path target = folder.toAbsolutePath();
+    Path temporary = Files.createTempDirectory(target.getParent(), target.getFileName() + ".");
+    try (Arena arena = Arena.ofShared()) {
+      LoraFiles.write(temporary.resolve(CONFIG), temporary.resolve(WEIGHTS), modules, arena);
+      Files.move(temporary, target, StandardCopyOption.ATOMIC_MOVE);
+    } finally {
+      Files.deleteIfExists(temporary.resolve(CONFIG));
+      Files.deleteIfExists(temporary.resolve(WEIGHTS));
+      Files.deleteIfExists(temporary);
+    }
   }
 
   private static final class Reader {
@@ -124,7 +167,7 @@ public record AdapterFolder(Path path, Map<String, Module> modules) {
       long out = b.shape()[0];
       a.require(rank, in);
       b.require(out, rank);
-      MemorySegment columns = floats(b, scratch);
+      MemorySegment columns = b.finiteFloats(scratch);
       MemorySegment u = arena.allocate(columns.byteSize(), 64);
       for (long o = 0; o < out; o++) {
         for (long k = 0; k < rank; k++) {
@@ -135,7 +178,7 @@ public record AdapterFolder(Path path, Map<String, Module> modules) {
       boolean stabilised = config.bool("use_rslora").orElse(false);
       return module(
           module,
-          KronFactors.of(DType.F32, rank, KronShape.lora(out, in), u, floats(a, arena)),
+          KronFactors.of(DType.F32, rank, KronShape.lora(out, in), u, a.finiteFloats(arena)),
           alpha / (stabilised ? Math.sqrt(rank) : rank));
     }
 
@@ -157,7 +200,7 @@ public record AdapterFolder(Path path, Map<String, Module> modules) {
     private Factor factor(String name, long rank) {
       if (tensors.containsKey(PREFIX + name)) {
         Tensor whole = matrix(name);
-        return new Factor(whole.shape()[0], whole.shape()[1], floats(whole, arena));
+        return new Factor(whole.shape()[0], whole.shape()[1], whole.finiteFloats(arena));
       }
       Tensor a = matrix(name + "_a");
       Tensor b = matrix(name + "_b");
@@ -165,8 +208,8 @@ public record AdapterFolder(Path path, Map<String, Module> modules) {
       long columns = b.shape()[1];
       a.require(rows, rank);
       b.require(rank, columns);
-      MemorySegment left = floats(a, scratch);
-      MemorySegment right = floats(b, scratch);
+      MemorySegment left = a.finiteFloats(scratch);
+      MemorySegment right = b.finiteFloats(scratch);
       MemorySegment product = arena.allocate(rows * columns * Float.BYTES, 64);
       for (long i = 0; i < rows; i++) {
         for (long j = 0; j < columns; j++) {
@@ -197,21 +240,9 @@ public record AdapterFolder(Path path, Map<String, Module> modules) {
       }
       used.add(PREFIX + name);
       if (tensor.shape().length != 2 || tensor.elements() == 0) {
-        throw wrong(tensor, "shape " + Tensor.shapeText(tensor.shape()) + ", expected a matrix");
+        throw tensor.error("shape " + Tensor.shapeText(tensor.shape()) + ", expected a matrix");
       }
       return tensor;
-    }
-
-    private MemorySegment floats(Tensor tensor, Arena owner) {
-      MemorySegment floats = owner.allocate(tensor.elements() * Float.BYTES, 64);
-      tensor.dtype().toFloat(tensor.data(), tensor.elements(), floats);
-      for (long i = 0; i < tensor.elements(); i++) {
-        float value = floats.getAtIndex(JAVA_FLOAT, i);
-        if (!Float.isFinite(value)) {
-          throw wrong(tensor, "the value " + value);
-        }
-      }
-      return floats;
     }
 
     private long rank(String module) {
@@ -247,10 +278,6 @@ public record AdapterFolder(Path path, Map<String, Module> modules) {
       } catch (PatternSyntaxException e) {
         throw patterns.unexpected(pattern, "a key", "a regular expression");
       }
-    }
-
-    private ModelFormatException wrong(Tensor tensor, String has) {
-      return error("tensor " + ModelFormatException.quote(tensor.nameInFile()) + " has " + has);
     }
 
     private ModelFormatException error(String problem) {

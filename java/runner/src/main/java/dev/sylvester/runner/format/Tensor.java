@@ -1,6 +1,9 @@
 package dev.sylvester.runner.format;
 
+import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
+
 import dev.sylvester.kernels.DType;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -49,7 +52,20 @@ public record Tensor(
     return this;
   }
 
-  private ModelFormatException error(String has) {
+  /** The elements as floats, all of them finite. */
+  MemorySegment finiteFloats(Arena owner) {
+    MemorySegment floats = owner.allocate(elements() * Float.BYTES, 64);
+    dtype().toFloat(data, elements(), floats);
+    for (long i = 0; i < elements(); i++) {
+      float value = floats.getAtIndex(JAVA_FLOAT, i);
+      if (!Float.isFinite(value)) {
+        throw error("the value " + value);
+      }
+    }
+    return floats;
+  }
+
+  ModelFormatException error(String has) {
     return new ModelFormatException(
         file, "tensor " + ModelFormatException.quote(nameInFile) + " has " + has);
   }

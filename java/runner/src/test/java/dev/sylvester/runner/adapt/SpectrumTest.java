@@ -1,27 +1,19 @@
 package dev.sylvester.runner.adapt;
 
-import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.data.Offset.offset;
 
 import dev.sylvester.kernels.KronShape;
+import dev.sylvester.runner.Tuned;
 import dev.sylvester.runner.adapt.Spectrum.Kind;
 import dev.sylvester.runner.format.ModelFile;
 import dev.sylvester.runner.format.ModelFormatException;
-import dev.sylvester.runner.format.SafetensorsFile;
-import dev.sylvester.runner.format.Tensor;
 import dev.sylvester.runner.hub.Progress;
 import java.io.IOException;
-import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Random;
-import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -34,45 +26,8 @@ class SpectrumTest {
 
   @TempDir private Path folder;
 
-  private final Arena arena = Arena.ofShared();
-  private final Random random = new Random(9);
-
-  @AfterEach
-  void free() {
-    arena.close();
-  }
-
-  /** The change of a layer: element (row, column). */
-  private interface Change {
-    double at(int row, int column);
-  }
-
-  /** The checkpoint, one of its layers changed. */
-  private Path changed(String layer, Change change) throws IOException {
-    for (String name : List.of("config.json", "tokenizer.json")) {
-      Files.copy(CHECKPOINT.resolve(name), folder.resolve(name));
-    }
-    Map<String, SafetensorsFile.Floats> tensors = new LinkedHashMap<>();
-    Path file = CHECKPOINT.resolve("model.safetensors");
-    for (Tensor tensor : SafetensorsFile.open(file, arena).tensors().values()) {
-      MemorySegment copy = arena.allocate(JAVA_FLOAT, tensor.elements());
-      tensor.dtype().toFloat(tensor.data(), tensor.elements(), copy);
-      if (tensor.name().equals(layer + ".weight")) {
-        int columns = (int) tensor.shape()[1];
-        for (int i = 0; i < tensor.elements(); i++) {
-          float changed =
-              (float) (copy.getAtIndex(JAVA_FLOAT, i) + change.at(i / columns, i % columns));
-          copy.setAtIndex(JAVA_FLOAT, i, changed);
-        }
-      }
-      tensors.put(tensor.name(), new SafetensorsFile.Floats(tensor.shape(), copy));
-    }
-    SafetensorsFile.write(folder.resolve("model.safetensors"), tensors, Map.of());
-    return folder;
-  }
-
-  private double[] normal(long count) {
-    return random.doubles(count, -1, 1).toArray();
+  private Path changed(String layer, Tuned.Change change) throws IOException {
+    return Tuned.write(CHECKPOINT, folder, Map.of(layer, change));
   }
 
   private static Spectrum spectrum(Path model, Path base, Blocks blocks) {
@@ -85,10 +40,7 @@ class SpectrumTest {
   @Test
   void kroneckerProductsAreOneTermOfTheirKind() throws IOException {
     String name = "model.layers.0.self_attn.q_proj";
-    double[] u = normal(16 * 6);
-    double[] v = normal(4 * 8);
-    Path tuned =
-        changed(name, (row, column) -> u[row / 4 * 6 + column / 8] * v[row % 4 * 8 + column % 8]);
+    Path tuned = changed(name, Tuned.kronecker(9, 16, 6, 4, 8));
     for (Path base : List.of(CHECKPOINT, GGUF)) {
       Spectrum spectrum = spectrum(tuned, base, new Blocks(4, 8));
       double largest =
@@ -116,10 +68,8 @@ class SpectrumTest {
   @Test
   void budgetsGoToTheLayersThatNeedThem() throws IOException {
     String name = "model.layers.0.mlp.up_proj";
-    double[] u = normal(64);
-    double[] v = normal(64);
-    Spectrum spectrum =
-        spectrum(changed(name, (row, column) -> u[row] * v[column]), CHECKPOINT, Blocks.BALANCED);
+    Path tuned = changed(name, Tuned.kronecker(8, 64, 1, 1, 48));
+    Spectrum spectrum = spectrum(tuned, CHECKPOINT, Blocks.BALANCED);
     long all = 0;
     long term = 0;
     for (Spectrum.Layer layer : spectrum.layers()) {

@@ -5,9 +5,13 @@ import static dev.sylvester.runner.cli.Cli.run;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import dev.sylvester.runner.Tuned;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -66,6 +70,52 @@ class AdaptCliTest {
     assertFails(run("adapt", "spectrum", "--factors", "big"), "factors are 'big'");
     assertFails(run("adapt", "spectrum", "--threads", "0"), "threads is 0");
     assertFails(run("adapt"), "adapt what?");
+  }
+
+  @Test
+  void changesBecomeAdapters() throws IOException {
+    Path draft = Path.of(System.getProperty("sylvester.root"), "models/gsm-mini/draft");
+    String layer = "model.layers.0.mlp.up_proj";
+    Path tuned = Files.createDirectory(folder.resolve("tuned"));
+    Tuned.write(draft, tuned, Map.of(layer, Tuned.kronecker(3, 16, 8, 16, 12)));
+    String[] common = {
+      "adapt", "decompose", "-m", tuned.toString(), "--base", "gsm-mini-draft", "--json"
+    };
+    Path file = folder.resolve("soka.safetensors");
+    JsonNode soka = run(with(common, "--budget", "320", "-o", file.toString())).json();
+    assertThat(soka.get("method").textValue()).isEqualTo("soka");
+    assertThat(soka.get("modules").intValue()).isEqualTo(1);
+    assertThat(soka.get("parameters").intValue()).isEqualTo(16 * 8 + 16 * 12);
+    assertThat(soka.get("energy").doubleValue()).isBetween(0.999999, 1.000001);
+    Path lora = folder.resolve("lora");
+    String[] asLora = with(common, "--method", "lora", "--budget", "900", "-o", lora.toString());
+    JsonNode json = run(asLora).json();
+    assertThat(json.get("parameters").intValue()).isEqualTo(2 * (256 + 96));
+    assertThat(json.get("energy").doubleValue()).isBetween(0.01, 0.9);
+    assertFails(run(asLora), "lora: exists already");
+    for (Path adapter : List.of(file, lora)) {
+      JsonNode modules = run("adapt", "info", adapter.toString(), "--json").json().get("modules");
+      assertThat(modules.findValuesAsText("name")).containsExactly(layer);
+      assertThat(modules.get(0).get("scale").doubleValue()).isEqualTo(1);
+    }
+    String[] generate = {"generate", "-p", "Ann has 3 coins.", "-n", "24", "--json", "-m"};
+    JsonNode want = run(with(generate, tuned.toString())).json().get("tokens");
+    JsonNode got =
+        run(with(generate, "gsm-mini-draft", "--adapter", file.toString())).json().get("tokens");
+    assertThat(got).isEqualTo(want);
+    assertThat(got).isNotEqualTo(run(with(generate, "gsm-mini-draft")).json().get("tokens"));
+
+    String out = folder.resolve("new").toString();
+    assertFails(run(with(common, "--budget", "0", "-o", out)), "budget is 0");
+    assertFails(run(with(common, "--budget", "9", "-o", out)), "holds no term: one takes ");
+    assertFails(
+        run(with(common, "--budget", "9", "-o", out, "--method", "lora", "--factors", "4x4")),
+        "--factors are those of soka");
+    assertThat(Path.of(out)).doesNotExist();
+  }
+
+  private static String[] with(String[] arguments, String... more) {
+    return Stream.concat(Stream.of(arguments), Stream.of(more)).toArray(String[]::new);
   }
 
   @Test
