@@ -13,6 +13,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
+import java.util.stream.DoubleStream;
 
 /**
  * An adapter of a given size that is nearest to a change of weights: of the terms of all layers
@@ -23,6 +24,8 @@ import java.util.function.Function;
  * @param energy share of the change's energy that they hold
  */
 public record PrincipalTerms(Map<String, KronFactors> modules, long parameters, double energy) {
+  // Of weights in floats, against the largest singular value of their change.
+  private static final double ROUNDING = 1e-6;
 
   /**
    * Decomposes a change.
@@ -50,7 +53,7 @@ public record PrincipalTerms(Map<String, KronFactors> modules, long parameters, 
       long most = Math.min(budget / parameters(s), Math.min(s.m() * s.n(), s.p() * s.q()));
       // One term more than none tells the energy.
       KronDecomposition terms = decompose(change, layers.get(i), s, Math.max(1, most), pool);
-      choices.add(new RankRule.Layer(most == 0 ? new double[0] : terms.sigma(), parameters(s)));
+      choices.add(new RankRule.Layer(worthwhile(terms.sigma(), most), parameters(s)));
       all += terms.energy();
       progress.update(i + 1L, 2L * layers.size());
     }
@@ -62,11 +65,6 @@ public record PrincipalTerms(Map<String, KronFactors> modules, long parameters, 
     long parameters = 0;
     double held = 0;
     for (int i = 0; i < ranks.length; i++) {
-      double[] sigma = choices.get(i).sigma();
-      // Terms of no energy may have fitted too.
-      while (ranks[i] > 0 && sigma[(int) ranks[i] - 1] == 0) {
-        ranks[i]--;
-      }
       if (ranks[i] > 0) {
         KronDecomposition terms = decompose(change, layers.get(i), shapes.get(i), ranks[i], pool);
         modules.put(layers.get(i).name(), terms.factors((int) ranks[i], arena));
@@ -84,6 +82,12 @@ public record PrincipalTerms(Map<String, KronFactors> modules, long parameters, 
                   budget, shapes.stream().mapToLong(PrincipalTerms::parameters).min().orElse(0)));
     }
     return new PrincipalTerms(modules, parameters, held / all);
+  }
+
+  /** The first of at most so many that are more than what rounding leaves. */
+  private static double[] worthwhile(double[] sigma, long most) {
+    double least = ROUNDING * sigma[0];
+    return DoubleStream.of(sigma).limit(most).takeWhile(value -> value > least).toArray();
   }
 
   /** The factors of a LoRA of a layer. */
