@@ -8,7 +8,12 @@ import picocli.CommandLine.Spec;
 @Command(
     name = "adapt",
     description = "Make adapters of weights, and look at them.",
-    subcommands = {AdaptSpectrumCommand.class, AdaptDecomposeCommand.class, AdaptInfoCommand.class},
+    subcommands = {
+      AdaptSpectrumCommand.class,
+      AdaptDecomposeCommand.class,
+      AdaptMergeCommand.class,
+      AdaptInfoCommand.class
+    },
     synopsisSubcommandLabel = "WHAT",
     footer = {"", "Example:", "  sylvester adapt spectrum -m smollm2 --factors 64x64"})
 final class AdaptCommand implements Runnable {

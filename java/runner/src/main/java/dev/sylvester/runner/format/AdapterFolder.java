@@ -8,10 +8,8 @@ import dev.sylvester.kernels.KronShape;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.HashSet;
@@ -86,18 +84,10 @@ public record AdapterFolder(Path path, Map<String, Module> modules) {
    * @throws IOException when it cannot be written
    */
   public static void writeLora(Path folder, Map<String, KronFactors> modules) throws IOException {
-    if (Files.exists(folder)) {
-      throw new FileAlreadyExistsException(folder.toString(), null, "exists already");
-    }
-    Path target = folder.toAbsolutePath();
-    Path temporary = Files.createTempDirectory(target.getParent(), target.getFileName() + ".");
     try (Arena arena = Arena.ofShared()) {
-      LoraFiles.write(temporary.resolve(CONFIG), temporary.resolve(WEIGHTS), modules, arena);
-      Files.move(temporary, target, StandardCopyOption.ATOMIC_MOVE);
-    } finally {
-      Files.deleteIfExists(temporary.resolve(CONFIG));
-      Files.deleteIfExists(temporary.resolve(WEIGHTS));
-      Files.deleteIfExists(temporary);
+      NewFolder.create(
+          folder,
+          made -> LoraFiles.write(made.resolve(CONFIG), made.resolve(WEIGHTS), modules, arena));
     }
   }
 

@@ -37,6 +37,15 @@ public record SafetensorsFile(Map<String, Tensor> tensors, Map<String, String> m
   public record Floats(long[] shape, MemorySegment data) {}
 
   /**
+   * A tensor that is to be written as it is.
+   *
+   * @param type how the elements are stored, one that safetensors files have
+   * @param shape sizes, outermost first
+   * @param data the bytes, row-major
+   */
+  public record Stored(TensorType type, long[] shape, MemorySegment data) {}
+
+  /**
    * Opens a file.
    *
    * @throws ModelFormatException when it is malformed
@@ -59,6 +68,19 @@ public record SafetensorsFile(Map<String, Tensor> tensors, Map<String, String> m
    */
   public static void write(Path file, Map<String, Floats> tensors, Map<String, String> metadata)
       throws IOException {
+    Map<String, Stored> stored = new LinkedHashMap<>();
+    tensors.forEach((name, t) -> stored.put(name, new Stored(TensorType.F32, t.shape, t.data)));
+    writeStored(file, stored, metadata);
+  }
+
+  /**
+   * Writes a file of any types, as a whole or not at all.
+   *
+   * @param tensors by name, in the order that their bytes get
+   * @throws IOException when it cannot be written
+   */
+  public static void writeStored(
+      Path file, Map<String, Stored> tensors, Map<String, String> metadata) throws IOException {
     byte[] json = header(tensors, metadata);
     ByteBuffer front = ByteBuffer.allocate(Long.BYTES + json.length);
     front.order(ByteOrder.LITTLE_ENDIAN).putLong(json.length).put(json).rewind();
@@ -83,15 +105,16 @@ public record SafetensorsFile(Map<String, Tensor> tensors, Map<String, String> m
     }
   }
 
-  private static byte[] header(Map<String, Floats> tensors, Map<String, String> metadata)
+  private static byte[] header(Map<String, Stored> tensors, Map<String, String> metadata)
       throws IOException {
     ObjectMapper mapper = new ObjectMapper();
     ObjectNode header = mapper.createObjectNode();
     ObjectNode texts = header.putObject("__metadata__");
     metadata.forEach(texts::put);
     long offset = 0;
-    for (Map.Entry<String, Floats> entry : tensors.entrySet()) {
-      ObjectNode tensor = header.putObject(entry.getKey()).put("dtype", TensorType.F32.name());
+    for (Map.Entry<String, Stored> entry : tensors.entrySet()) {
+      ObjectNode tensor =
+          header.putObject(entry.getKey()).put("dtype", entry.getValue().type.name());
       tensor.set("shape", mapper.valueToTree(entry.getValue().shape));
       long end = offset + entry.getValue().data.byteSize();
       tensor.putArray("data_offsets").add(offset).add(end);

@@ -106,6 +106,12 @@ class AdaptCliTest {
     assertThat(got).isNotEqualTo(run(with(generate, "gsm-mini-draft")).json().get("tokens"));
 
     String out = folder.resolve("new").toString();
+    String[] merge = {
+      "adapt", "merge", "-m", "gsm-mini-draft", "--adapter", file.toString(), "-o", out + "-merged"
+    };
+    assertThat(run(merge).out()).endsWith("new-merged: 1 of 11 tensors changed\n");
+    assertThat(run(with(generate, out + "-merged")).json().get("tokens")).isEqualTo(want);
+    assertFails(run(merge), "new-merged: exists already");
     assertFails(run(with(common, "--budget", "0", "-o", out)), "budget is 0");
     assertFails(run(with(common, "--budget", "9", "-o", out)), "holds no term: one takes ");
     assertFails(

@@ -1,0 +1,71 @@
+package dev.sylvester.runner.cli;
+
+import dev.sylvester.kernels.ThreadPool;
+import dev.sylvester.runner.Adapter;
+import dev.sylvester.runner.adapt.Merge;
+import dev.sylvester.runner.format.ModelFile;
+import dev.sylvester.runner.hub.Catalog;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+@Command(
+    name = "merge",
+    description = "Write a model with adapters added to its weights.",
+    footer = {
+      "",
+      "The model must be a safetensors model, and stays as it is; what is written has its types.",
+      "",
+      "Example:",
+      "  sylvester adapt merge -m base/ --adapter my-lora:0.8 -o merged/"
+    })
+final class AdaptMergeCommand implements Callable<Integer> {
+  private final Main main;
+
+  @Option(
+      names = {"-m", "--model"},
+      paramLabel = "MODEL",
+      required = true,
+      description = "An alias, a file or a folder.")
+  private String model;
+
+  @Option(
+      names = "--adapter",
+      paramLabel = "PATH[:SCALE]",
+      required = true,
+      description =
+          "A LoRA or LoKr folder of PEFT, or a file of adapt decompose, its change scaled; several"
+              + " are added up.")
+  private List<String> adapters;
+
+  @Option(
+      names = {"-o", "--output"},
+      paramLabel = "DIR",
+      required = true,
+      description = "The new folder.")
+  private Path output;
+
+  @Option(
+      names = "--threads",
+      paramLabel = "N",
+      description = "Threads. Default: SYLVESTER_THREADS, else the physical cores.")
+  private Integer threads;
+
+  AdaptMergeCommand(Main main) {
+    this.main = main;
+  }
+
+  @Override
+  public Integer call() throws Exception {
+    try (ModelFile opened = ModelFile.open(Catalog.resolve(model));
+        ThreadPool pool = ThreadPool.of(threads == null ? ThreadPool.defaultThreads() : threads);
+        TerminalProgress progress = TerminalProgress.counting("Merging", "tensors")) {
+      List<Adapter> parsed = adapters.stream().map(Adapter::parse).toList();
+      int changed = Merge.write(opened, parsed, output, pool, progress);
+      main.out.printf("%s: %d of %d tensors changed%n", output, changed, opened.tensors().size());
+    }
+    return 0;
+  }
+}

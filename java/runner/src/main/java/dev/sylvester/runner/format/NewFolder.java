@@ -1,0 +1,56 @@
+package dev.sylvester.runner.format;
+
+import java.io.IOException;
+import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.List;
+import java.util.UUID;
+import java.util.stream.Stream;
+
+/** A folder of files that appears as a whole or not at all. */
+public final class NewFolder {
+  private NewFolder() {}
+
+  /** Puts files, no folders, into a folder. */
+  @FunctionalInterface
+  public interface Content {
+    /** Called once. */
+    void write(Path folder) throws IOException;
+  }
+
+  /**
+   * Fills a folder beside it, then renames that.
+   *
+   * @throws FileAlreadyExistsException when there is anything of this name
+   * @throws IOException when it cannot be written
+   */
+  public static void create(Path folder, Content content) throws IOException {
+    if (Files.exists(folder)) {
+      throw new FileAlreadyExistsException(folder.toString(), null, "exists already");
+    }
+    Path target = folder.toAbsolutePath();
+    Path temporary = target.resolveSibling(target.getFileName() + "." + UUID.randomUUID() + ".tmp");
+    Files.createDirectory(temporary);
+    try {
+      content.write(temporary);
+      Files.move(temporary, target, StandardCopyOption.ATOMIC_MOVE);
+    } finally {
+      if (Files.exists(temporary)) {
+        delete(temporary);
+      }
+    }
+  }
+
+  private static void delete(Path folder) throws IOException {
+    List<Path> written;
+    try (Stream<Path> files = Files.list(folder)) {
+      written = files.toList();
+    }
+    for (Path file : written) {
+      Files.delete(file);
+    }
+    Files.delete(folder);
+  }
+}
