@@ -37,6 +37,7 @@ struct Model {
 constexpr Model kModels[] = {
     {"smollm2", SYL_Q4_1, SYL_Q8_0, 30, 576, 192, 1536, 49152},
     {"1b_q4_0", SYL_Q4_0, SYL_Q4_0, 16, 2048, 512, 8192, 128256},
+    {"gsm_mini", SYL_F16, SYL_F16, 5, 192, 128, 512, 768},
     {"1b_q8_0", SYL_Q8_0, SYL_Q8_0, 16, 2048, 512, 8192, 128256},
 };
 

@@ -7,51 +7,16 @@
 #endif
 
 #include <algorithm>
-#include <cstring>
 
 #include "hwy/highway.h"
 #include "native/cpu/nn/matmul.h"
+#include "native/cpu/nn/plain_weights-inl.h"
 #include "native/cpu/nn/quantize_rows-inl.h"
 #include "native/cpu/nn/weight_formats-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace sylvester {
 namespace HWY_NAMESPACE {
-
-// Asks for a step that lies some way ahead, in this panel or in the one that comes when `panels` are done: the
-// arithmetic of block types keeps the processor from looking far enough ahead by itself. Into the second-level cache,
-// because the first has too few requests in flight.
-template <class Weights>
-HWY_INLINE void PrefetchStep(const PackedLayout& layout, const uint8_t* panel, int64_t panels, int64_t step) {
-  constexpr int64_t kAhead = (12 << 10) / Weights::kStepBytes;  // steps, of all panels together
-  step += std::min(layout.steps, kAhead / panels);
-  if (step >= layout.steps) {
-    step -= layout.steps;
-    panel += panels * layout.panel_bytes;
-  }
-  for (int64_t i = 0; i < Weights::kStepBytes; i += 64) {
-    __builtin_prefetch(panel + step * Weights::kStepBytes + i, 0, 2);
-  }
-  __builtin_prefetch(panel + layout.scale_offset + step * Weights::kScaleBytes, 0, 2);
-}
-
-// Accumulators of a tile: [panel][row][16].
-using Tile = float[kMaxChunkRows * kPanelRows];
-
-template <class Weights>
-HWY_INLINE void MultiplyTile(const PackedLayout& layout, const uint8_t* HWY_RESTRICT first_panel, int64_t panels,
-                             const typename Weights::Activations* HWY_RESTRICT x, int64_t rows, Tile& tile) {
-  std::memset(tile, 0, static_cast<size_t>(panels * rows * kPanelRows) * sizeof(float));
-  for (int64_t step = 0; step < layout.steps; ++step, x += rows) {
-    for (int64_t p = 0; p < panels; ++p) {
-      const uint8_t* panel = first_panel + p * layout.panel_bytes;
-      if constexpr (Weights::kPrefetch) PrefetchStep<Weights>(layout, panel, panels, step);
-      for (int64_t v = 0; v < kVectors; ++v) {
-        Weights::AddStep(layout, panel, step, v * kLanes, x, rows, tile + p * rows * kPanelRows + v * kLanes);
-      }
-    }
-  }
-}
 
 // Sums of one panel into y, with bias and the old y.
 HWY_NOINLINE void StorePanel(const MatMul& mm, int64_t panel, int64_t first_row, int64_t rows,
@@ -77,14 +42,12 @@ HWY_NOINLINE void StorePanel(const MatMul& mm, int64_t panel, int64_t first_row,
 template <class Weights>
 HWY_NOINLINE void MultiplyPanels(const MatMul& mm, int64_t chunk, int64_t first, int64_t last) {
   const int64_t rows = mm.RowsOf(chunk);
-  // With few rows, several panels: memory is read faster in several streams, and the dependent additions of a row need
-  // company to fill the processor.
-  const int64_t at_once = std::min(Weights::kPanelsAtOnce, kMaxChunkRows / rows);
+  const int64_t at_once = Weights::PanelsAtOnce(rows);
   const auto* x = mm.ChunkSteps<typename Weights::Activations>(chunk);
   HWY_ALIGN Tile tile;
   for (int64_t panel = first; panel < last; panel += at_once) {
     const int64_t panels = std::min(at_once, last - panel);
-    MultiplyTile<Weights>(mm.layout, mm.packed + panel * mm.layout.panel_bytes, panels, x, rows, tile);
+    Weights::MultiplyTile(mm.layout, mm.packed + panel * mm.layout.panel_bytes, panels, x, rows, tile);
     for (int64_t p = 0; p < panels; ++p) {
       StorePanel(mm, panel + p, chunk * mm.chunk_rows, rows, tile + p * rows * kPanelRows);
     }

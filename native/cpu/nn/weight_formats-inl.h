@@ -1,6 +1,5 @@
-// The steps of the matrix product, one class for plain and one for block types: AddStep() unpacks the weights of one
-// step for the outputs of one vector into registers and adds their products with every row to the row's sums.
-// kPanelsAtOnce and kPrefetch (measured) are how a matrix-vector product is best read.
+// Products of block types, step by step: the weights of a step are unpacked into registers for the outputs of one
+// vector, and their products with every row are added to the row's sums.
 #if defined(SYLVESTER_NATIVE_CPU_NN_WEIGHT_FORMATS_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef SYLVESTER_NATIVE_CPU_NN_WEIGHT_FORMATS_INL_H_
 #undef SYLVESTER_NATIVE_CPU_NN_WEIGHT_FORMATS_INL_H_
@@ -8,18 +7,18 @@
 #define SYLVESTER_NATIVE_CPU_NN_WEIGHT_FORMATS_INL_H_
 #endif
 
+#include <algorithm>
+#include <cstring>
+
 #include "hwy/highway.h"
 #include "native/cpu/half-inl.h"
 #include "native/cpu/nn/matmul.h"
+#include "native/cpu/nn/tile-inl.h"
 #include "native/cpu/nn/weight_codes-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace sylvester {
 namespace HWY_NAMESPACE {
-
-constexpr int64_t kLanes = HWY_LANES(float) < kPanelRows ? HWY_LANES(float) : kPanelRows;
-constexpr int64_t kVectors = kPanelRows / kLanes;  // in a panel
-constexpr bool kManyRegisters = HWY_TARGET != HWY_SSE4 && HWY_TARGET != HWY_AVX2;
 
 HWY_INLINE VF LoadF16(const uint8_t* p) { return LoadFloats(DF(), reinterpret_cast<const hwy::float16_t*>(p)); }
 
@@ -32,40 +31,6 @@ HWY_INLINE VF LoadI8(const uint8_t* p) {
   return hn::ConvertTo(DF(), hn::PromoteTo(DI32(), hn::LoadU(di8, reinterpret_cast<const int8_t*>(p))));
 }
 
-template <syl_dtype kType>
-class PlainWeights {
- public:
-  using Activations = PlainStep;
-  static constexpr int64_t kPanelsAtOnce = 8;
-  static constexpr bool kPrefetch = false;
-  static constexpr int64_t kWeightBytes = kType == SYL_F32 ? 4 : 2;
-  static constexpr int64_t kStepBytes = kPlainStep * kPanelRows * kWeightBytes;
-
-  static HWY_INLINE void AddStep(const PackedLayout&, const uint8_t* panel, int64_t step, int64_t first_lane,
-                                 const PlainStep* HWY_RESTRICT x, int64_t rows, float* HWY_RESTRICT sums) {
-    const uint8_t* p = panel + step * kStepBytes + first_lane * kWeightBytes;
-    VF w[kPlainStep];
-    for (int64_t i = 0; i < kPlainStep; ++i, p += kPanelRows * kWeightBytes) w[i] = LoadWeights(p);
-    for (int64_t r = 0; r < rows; ++r, sums += kPanelRows) {
-      VF sum = hn::Load(DF(), sums);
-      for (int64_t i = 0; i < kPlainStep; ++i) sum = hn::MulAdd(w[i], hn::Set(DF(), x[r].x[i]), sum);
-      hn::Store(sum, DF(), sums);
-    }
-  }
-
- private:
-  static HWY_INLINE VF LoadWeights(const uint8_t* p) {
-    if constexpr (kType == SYL_F32) {
-      return hn::Load(DF(), reinterpret_cast<const float*>(p));
-    } else if constexpr (kType == SYL_F16) {
-      return LoadF16(p);
-    } else {
-      const hn::Rebind<hwy::bfloat16_t, DF> dbf16;
-      return hn::PromoteTo(DF(), hn::Load(dbf16, reinterpret_cast<const hwy::bfloat16_t*>(p)));
-    }
-  }
-};
-
 // sum = fma(t, d_x, sum), where, with i = sum of (code - zero) q exactly and float(i) rounded to nearest even,
 //   kD         t = float(i) d
 //   kDM        t = fma(m, float(sum q), float(i) d)
@@ -77,10 +42,47 @@ class BlockWeights {
  public:
   using Activations = QuantizedStep;
   static constexpr BlockFormat kFormat = FormatOf(kType);
-  static constexpr int64_t kPanelsAtOnce = 4;
-  static constexpr bool kPrefetch = true;
+
+  // With few rows, several panels: memory is read faster in several streams, and the dependent additions of a row need
+  // company to fill the processor.
+  static int64_t PanelsAtOnce(int64_t rows) { return std::min(int64_t{4}, kMaxChunkRows / rows); }
+
+  static HWY_INLINE void MultiplyTile(const PackedLayout& layout, const uint8_t* HWY_RESTRICT first_panel,
+                                      int64_t panels, const QuantizedStep* HWY_RESTRICT x, int64_t rows, Tile& tile) {
+    std::memset(tile, 0, static_cast<size_t>(panels * rows * kPanelRows) * sizeof(float));
+    for (int64_t step = 0; step < layout.steps; ++step, x += rows) {
+      for (int64_t p = 0; p < panels; ++p) {
+        const uint8_t* panel = first_panel + p * layout.panel_bytes;
+        PrefetchStep(layout, panel, panels, step);
+        for (int64_t v = 0; v < kVectors; ++v) {
+          AddStep(layout, panel, step, v * kLanes, x, rows, tile + p * rows * kPanelRows + v * kLanes);
+        }
+      }
+    }
+  }
+
+ private:
+  using Lower = HalfStep<kFormat.bits, 0, kVnni, kPairs>;
+  using Upper = HalfStep<kFormat.bits, 1, kVnni, kPairs>;
+  static constexpr bool kScaledHalves = kFormat.scales == Scales::kSuperD16;
   static constexpr int64_t kStepBytes = kFormat.CodeBytes();
   static constexpr int64_t kScaleBytes = kFormat.ScaleBytes() / kFormat.Steps();  // of a step
+
+  // Asks for a step that lies some way ahead, in this panel or in the one that comes when `panels` are done: the
+  // arithmetic keeps the processor from looking far enough ahead by itself. Into the second-level cache, because the
+  // first has too few requests in flight.
+  static HWY_INLINE void PrefetchStep(const PackedLayout& layout, const uint8_t* panel, int64_t panels, int64_t step) {
+    constexpr int64_t kAhead = (12 << 10) / kStepBytes;  // steps, of all panels together
+    step += std::min(layout.steps, kAhead / panels);
+    if (step >= layout.steps) {
+      step -= layout.steps;
+      panel += panels * layout.panel_bytes;
+    }
+    for (int64_t i = 0; i < kStepBytes; i += 64) {
+      __builtin_prefetch(panel + step * kStepBytes + i, 0, 2);
+    }
+    __builtin_prefetch(panel + layout.scale_offset + step * kScaleBytes, 0, 2);
+  }
 
   static HWY_INLINE void AddStep(const PackedLayout& layout, const uint8_t* HWY_RESTRICT panel, int64_t step,
                                  int64_t first_lane, const QuantizedStep* HWY_RESTRICT x, int64_t rows,
@@ -114,11 +116,6 @@ class BlockWeights {
       }
     }
   }
-
- private:
-  using Lower = HalfStep<kFormat.bits, 0, kVnni, kPairs>;
-  using Upper = HalfStep<kFormat.bits, 1, kVnni, kPairs>;
-  static constexpr bool kScaledHalves = kFormat.scales == Scales::kSuperD16;
 
   // Where the sums of the two halves start.
   struct Starts {
