@@ -155,12 +155,9 @@ SYL_HOST_DEVICE inline syl_logits_stats LogitsFinish(const LogitsBest& best, con
 }
 
 // Index of the token that a winning chunk draws. weights: float exp(w) of its columns in units of any one number, 0
-// past the end of its last block; at least one is above 0.
-SYL_HOST_DEVICE inline int64_t LogitsChooseToken(const float* weights, int64_t blocks, double uniform) {
-  double sums[kLogitsChunk / kLogitsBlock] = {};
-  for (int64_t i = 0; i < kLogitsBlock; ++i) {
-    for (int64_t b = 0; b < blocks; ++b) sums[b] += static_cast<double>(weights[b * kLogitsBlock + i]);
-  }
+// past the end of its last block; at least one is above 0. sums: of its blocks, each in ascending order.
+SYL_HOST_DEVICE inline int64_t LogitsChooseToken(const float* weights, const double* sums, int64_t blocks,
+                                                 double uniform) {
   double whole = 0;
   for (int64_t b = 0; b < blocks; ++b) whole += sums[b];
   const SpecChunkChoice choice = SpecChooseChunk(sums, blocks, uniform * whole);

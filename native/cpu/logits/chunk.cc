@@ -75,7 +75,7 @@ HWY_INLINE const float* LoadChunk(const LogitsJob& job, int64_t result, int64_t 
 }
 
 HWY_INLINE void Statistics(const float* z, int64_t cols, float inv_temperature, int64_t argmax, const void* next,
-                           int64_t block_bytes, ChunkPart* part) {
+                           int64_t block_bytes, LogitsPart* part) {
   HWY_ALIGN float buffer[kLogitsChunk];
   const Exponential exponential(part->best.max, inv_temperature);
   BlockSums<true> sums(exponential, next, block_bytes);
@@ -95,12 +95,12 @@ HWY_INLINE double LogMass(const float* z, int64_t cols, float inv_temperature, i
   return z[argmax] * inv_temperature + LogitsLogOnePlus(sums.sum.Total() / exponential.OfTop());
 }
 
-ChunkPart ChunkStatistics(const LogitsJob& job, int64_t result, int64_t chunk) {
+LogitsPart ChunkStatistics(const LogitsJob& job, int64_t result, int64_t chunk) {
   HWY_ALIGN float buffer[kLogitsChunk];
   const int64_t first = chunk * kLogitsChunk, cols = std::min(kLogitsChunk, job.cols - first);
   const float* z = LoadChunk(job, result, first, cols, buffer);
   const Largest largest = LargestOf(z, cols);
-  ChunkPart part;
+  LogitsPart part;
   part.best.max = largest.max;
   if (largest.index >= 0) part.best.argmax = part.sums.argmax = static_cast<int32_t>(first + largest.index);
   part.sums.w = largest.max * job.inv_temperature;
@@ -118,8 +118,7 @@ ChunkPart ChunkStatistics(const LogitsJob& job, int64_t result, int64_t chunk) {
     const double log_mass = job.inv_temperature == job.inv_draw_temperature
                                 ? part.sums.w + LogitsLogOnePlus(part.sums.sum)
                                 : LogMass(z, cols, job.inv_draw_temperature, largest.index);
-    const LogitsNoise noise =
-        LogitsNoiseOf(job.options.seed, job.options.step, job.StreamOf(result), static_cast<uint32_t>(chunk));
+    const LogitsNoise noise = job.NoiseOf(result, static_cast<uint32_t>(chunk));
     part.best.race = log_mass + noise.gumbel;
     part.best.racer = static_cast<int32_t>(~chunk);
   }
@@ -146,9 +145,13 @@ int32_t ChunkDraw(const LogitsJob& job, int64_t result, int64_t chunk) {
   const float* z = LoadChunk(job, result, first, cols, buffer);
   Weights visitor{Exponential(LargestOf(z, cols).max, job.inv_draw_temperature), weights};
   VisitBlocks(visitor.exponential.Refer(z, cols, referred), cols, -1, visitor);
-  const double uniform =
-      LogitsNoiseOf(job.options.seed, job.options.step, job.StreamOf(result), static_cast<uint32_t>(chunk)).uniform;
-  return static_cast<int32_t>(first + LogitsChooseToken(weights, (cols + kLogitsBlock - 1) / kLogitsBlock, uniform));
+  const double uniform = job.NoiseOf(result, static_cast<uint32_t>(chunk)).uniform;
+  const int64_t blocks = (cols + kLogitsBlock - 1) / kLogitsBlock;
+  double sums[kLogitsChunk / kLogitsBlock] = {};
+  for (int64_t i = 0; i < kLogitsBlock; ++i) {
+    for (int64_t b = 0; b < blocks; ++b) sums[b] += static_cast<double>(weights[b * kLogitsBlock + i]);
+  }
+  return static_cast<int32_t>(first + LogitsChooseToken(weights, sums, blocks, uniform));
 }
 
 }  // namespace HWY_NAMESPACE
@@ -158,7 +161,7 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace sylvester {
 namespace {
-constexpr ChunkPart (*kStatistics[kTierCount])(const LogitsJob&, int64_t, int64_t) = SYL_TIERS(ChunkStatistics);
+constexpr LogitsPart (*kStatistics[kTierCount])(const LogitsJob&, int64_t, int64_t) = SYL_TIERS(ChunkStatistics);
 constexpr int32_t (*kDraw[kTierCount])(const LogitsJob&, int64_t, int64_t) = SYL_TIERS(ChunkDraw);
 
 float ElementOf(syl_dtype type, const void* logits, int64_t at) {
@@ -171,7 +174,7 @@ float ElementOf(syl_dtype type, const void* logits, int64_t at) {
 
 }  // namespace
 
-ChunkPart PartOfChunk(const LogitsJob& job, int64_t result, int64_t chunk) {
+LogitsPart PartOfChunk(const LogitsJob& job, int64_t result, int64_t chunk) {
   return kStatistics[CurrentTier()](job, result, chunk);
 }
 

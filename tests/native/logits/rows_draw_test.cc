@@ -195,9 +195,10 @@ TEST(LogitsDraw, RareTokensOfAChunkAreReached) {
   std::vector<float> weights(256, 0.0f);
   weights[10] = 1;
   weights[200] = 1e-12f;
-  EXPECT_EQ(sylvester::LogitsChooseToken(weights.data(), 2, 1 - 0x1p-53), 200);
-  EXPECT_EQ(sylvester::LogitsChooseToken(weights.data(), 2, 1 - 2e-12), 10);
-  EXPECT_EQ(sylvester::LogitsChooseToken(weights.data(), 2, 0), 10);
+  const double sums[] = {1, 1e-12f};
+  EXPECT_EQ(sylvester::LogitsChooseToken(weights.data(), sums, 2, 1 - 0x1p-53), 200);
+  EXPECT_EQ(sylvester::LogitsChooseToken(weights.data(), sums, 2, 1 - 2e-12), 10);
+  EXPECT_EQ(sylvester::LogitsChooseToken(weights.data(), sums, 2, 0), 10);
 }
 
 TEST(LogitsDraw, LogarithmsAreAccurate) {

@@ -43,7 +43,12 @@ namespace sylvester_test {
   X(kv_dequantize_f32)              \
   X(spec_verify_workspace)          \
   X(spec_verify_f32)                \
-  X(spec_verify_wait)
+  X(spec_verify_wait)               \
+  X(logits_stats_workspace)         \
+  X(logits_stats_of)                \
+  X(logits_stats_wait)              \
+  X(dlm_select)                     \
+  X(dlm_select_wait)
 
 struct CudaLibrary {
 #define SYLVESTER_FIELD(name) decltype(&syl_cuda_##name) name;

@@ -83,16 +83,20 @@ inline Memory RotateOnDevice(const CudaLibrary& library, const Rotation& rotatio
   return memory;
 }
 
-class CudaHadamard : public testing::TestWithParam<CudaRun> {
+// With one library, run in one way.
+class CudaTest : public testing::TestWithParam<CudaRun> {
  protected:
-  CudaHadamard() { sylvester::emulator::SetOptions(GetParam().options); }
-  ~CudaHadamard() override {
+  CudaTest() { sylvester::emulator::SetOptions(GetParam().options); }
+  ~CudaTest() override {
     sylvester::emulator::SetOptions({});
     sylvester::emulator::ClearFault();  // one test's fault is not the next one's
   }
 
   const CudaLibrary& library() const { return *GetParam().library; }
+};
 
+class CudaHadamard : public CudaTest {
+ protected:
   void ExpectBits(const Rotation& rotation, uint32_t seed, const How& how = {}, Values values = Values::kNormal) {
     Memory memory = Fill(rotation, seed, values);
     if (how.in_place) memory = InPlace(memory);

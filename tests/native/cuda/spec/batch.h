@@ -389,15 +389,7 @@ class SpecDevice {
   void* workspace = nullptr;
 };
 
-class CudaSpec : public testing::TestWithParam<CudaRun> {
- protected:
-  CudaSpec() { sylvester::emulator::SetOptions(GetParam().options); }
-  ~CudaSpec() override {
-    sylvester::emulator::SetOptions({});
-    sylvester::emulator::ClearFault();
-  }
-  const CudaLibrary& library() const { return *GetParam().library; }
-};
+class CudaSpec : public CudaTest {};
 
 }  // namespace sylvester_test
 

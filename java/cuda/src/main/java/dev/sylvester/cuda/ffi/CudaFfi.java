@@ -1779,6 +1779,330 @@ public class CudaFfi extends Layouts {
         }
     }
 
+    private static class syl_cuda_logits_stats_workspace {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            CudaFfi.C_INT,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_LONG,
+            CudaFfi.C_LONG,
+            CudaFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_cuda_logits_stats_workspace");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_cuda_logits_stats_workspace(const syl_logits_options *options, int64_t cols, int64_t count, int64_t *bytes)
+     * }
+     */
+    public static FunctionDescriptor syl_cuda_logits_stats_workspace$descriptor() {
+        return syl_cuda_logits_stats_workspace.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_cuda_logits_stats_workspace(const syl_logits_options *options, int64_t cols, int64_t count, int64_t *bytes)
+     * }
+     */
+    public static MethodHandle syl_cuda_logits_stats_workspace$handle() {
+        return syl_cuda_logits_stats_workspace.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_cuda_logits_stats_workspace(const syl_logits_options *options, int64_t cols, int64_t count, int64_t *bytes)
+     * }
+     */
+    public static MemorySegment syl_cuda_logits_stats_workspace$address() {
+        return syl_cuda_logits_stats_workspace.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_cuda_logits_stats_workspace(const syl_logits_options *options, int64_t cols, int64_t count, int64_t *bytes)
+     * }
+     */
+    public static int syl_cuda_logits_stats_workspace(MemorySegment options, long cols, long count, MemorySegment bytes) {
+        var mh$ = syl_cuda_logits_stats_workspace.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_cuda_logits_stats_workspace", options, cols, count, bytes);
+            }
+            return (int)mh$.invokeExact(options, cols, count, bytes);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_cuda_logits_stats_of {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            CudaFfi.C_INT,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_LONG,
+            CudaFfi.C_LONG,
+            CudaFfi.C_LONG,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_LONG,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_LONG,
+            CudaFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_cuda_logits_stats_of");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_cuda_logits_stats_of(const syl_logits_options *options, const void *logits, const void *unconditional, int64_t stride, int64_t rows, int64_t cols, const int32_t *list, const uint64_t *streams, int64_t count, syl_logits_stats *stats, void *workspace, int64_t workspace_bytes, syl_cuda_stream stream)
+     * }
+     */
+    public static FunctionDescriptor syl_cuda_logits_stats_of$descriptor() {
+        return syl_cuda_logits_stats_of.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_cuda_logits_stats_of(const syl_logits_options *options, const void *logits, const void *unconditional, int64_t stride, int64_t rows, int64_t cols, const int32_t *list, const uint64_t *streams, int64_t count, syl_logits_stats *stats, void *workspace, int64_t workspace_bytes, syl_cuda_stream stream)
+     * }
+     */
+    public static MethodHandle syl_cuda_logits_stats_of$handle() {
+        return syl_cuda_logits_stats_of.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_cuda_logits_stats_of(const syl_logits_options *options, const void *logits, const void *unconditional, int64_t stride, int64_t rows, int64_t cols, const int32_t *list, const uint64_t *streams, int64_t count, syl_logits_stats *stats, void *workspace, int64_t workspace_bytes, syl_cuda_stream stream)
+     * }
+     */
+    public static MemorySegment syl_cuda_logits_stats_of$address() {
+        return syl_cuda_logits_stats_of.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_cuda_logits_stats_of(const syl_logits_options *options, const void *logits, const void *unconditional, int64_t stride, int64_t rows, int64_t cols, const int32_t *list, const uint64_t *streams, int64_t count, syl_logits_stats *stats, void *workspace, int64_t workspace_bytes, syl_cuda_stream stream)
+     * }
+     */
+    public static int syl_cuda_logits_stats_of(MemorySegment options, MemorySegment logits, MemorySegment unconditional, long stride, long rows, long cols, MemorySegment list, MemorySegment streams, long count, MemorySegment stats, MemorySegment workspace, long workspace_bytes, MemorySegment stream) {
+        var mh$ = syl_cuda_logits_stats_of.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_cuda_logits_stats_of", options, logits, unconditional, stride, rows, cols, list, streams, count, stats, workspace, workspace_bytes, stream);
+            }
+            return (int)mh$.invokeExact(options, logits, unconditional, stride, rows, cols, list, streams, count, stats, workspace, workspace_bytes, stream);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_cuda_logits_stats_wait {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            CudaFfi.C_INT,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_cuda_logits_stats_wait");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_cuda_logits_stats_wait(const void *workspace, syl_cuda_stream stream)
+     * }
+     */
+    public static FunctionDescriptor syl_cuda_logits_stats_wait$descriptor() {
+        return syl_cuda_logits_stats_wait.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_cuda_logits_stats_wait(const void *workspace, syl_cuda_stream stream)
+     * }
+     */
+    public static MethodHandle syl_cuda_logits_stats_wait$handle() {
+        return syl_cuda_logits_stats_wait.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_cuda_logits_stats_wait(const void *workspace, syl_cuda_stream stream)
+     * }
+     */
+    public static MemorySegment syl_cuda_logits_stats_wait$address() {
+        return syl_cuda_logits_stats_wait.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_cuda_logits_stats_wait(const void *workspace, syl_cuda_stream stream)
+     * }
+     */
+    public static int syl_cuda_logits_stats_wait(MemorySegment workspace, MemorySegment stream) {
+        var mh$ = syl_cuda_logits_stats_wait.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_cuda_logits_stats_wait", workspace, stream);
+            }
+            return (int)mh$.invokeExact(workspace, stream);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_cuda_dlm_select {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            CudaFfi.C_INT,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_LONG,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_cuda_dlm_select");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_cuda_dlm_select(const syl_dlm_rule *rule, const syl_logits_stats *stats, const uint8_t *masked, int64_t count, int32_t *selected, int64_t *selected_count, syl_cuda_stream stream)
+     * }
+     */
+    public static FunctionDescriptor syl_cuda_dlm_select$descriptor() {
+        return syl_cuda_dlm_select.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_cuda_dlm_select(const syl_dlm_rule *rule, const syl_logits_stats *stats, const uint8_t *masked, int64_t count, int32_t *selected, int64_t *selected_count, syl_cuda_stream stream)
+     * }
+     */
+    public static MethodHandle syl_cuda_dlm_select$handle() {
+        return syl_cuda_dlm_select.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_cuda_dlm_select(const syl_dlm_rule *rule, const syl_logits_stats *stats, const uint8_t *masked, int64_t count, int32_t *selected, int64_t *selected_count, syl_cuda_stream stream)
+     * }
+     */
+    public static MemorySegment syl_cuda_dlm_select$address() {
+        return syl_cuda_dlm_select.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_cuda_dlm_select(const syl_dlm_rule *rule, const syl_logits_stats *stats, const uint8_t *masked, int64_t count, int32_t *selected, int64_t *selected_count, syl_cuda_stream stream)
+     * }
+     */
+    public static int syl_cuda_dlm_select(MemorySegment rule, MemorySegment stats, MemorySegment masked, long count, MemorySegment selected, MemorySegment selected_count, MemorySegment stream) {
+        var mh$ = syl_cuda_dlm_select.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_cuda_dlm_select", rule, stats, masked, count, selected, selected_count, stream);
+            }
+            return (int)mh$.invokeExact(rule, stats, masked, count, selected, selected_count, stream);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_cuda_dlm_select_wait {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            CudaFfi.C_INT,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_cuda_dlm_select_wait");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_cuda_dlm_select_wait(const int64_t *selected_count, int64_t *count, syl_cuda_stream stream)
+     * }
+     */
+    public static FunctionDescriptor syl_cuda_dlm_select_wait$descriptor() {
+        return syl_cuda_dlm_select_wait.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_cuda_dlm_select_wait(const int64_t *selected_count, int64_t *count, syl_cuda_stream stream)
+     * }
+     */
+    public static MethodHandle syl_cuda_dlm_select_wait$handle() {
+        return syl_cuda_dlm_select_wait.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_cuda_dlm_select_wait(const int64_t *selected_count, int64_t *count, syl_cuda_stream stream)
+     * }
+     */
+    public static MemorySegment syl_cuda_dlm_select_wait$address() {
+        return syl_cuda_dlm_select_wait.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_cuda_dlm_select_wait(const int64_t *selected_count, int64_t *count, syl_cuda_stream stream)
+     * }
+     */
+    public static int syl_cuda_dlm_select_wait(MemorySegment selected_count, MemorySegment count, MemorySegment stream) {
+        var mh$ = syl_cuda_dlm_select_wait.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_cuda_dlm_select_wait", selected_count, count, stream);
+            }
+            return (int)mh$.invokeExact(selected_count, count, stream);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
     private static class syl_cuda_spec_verify_workspace {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
             CudaFfi.C_INT,
