@@ -3,22 +3,8 @@
 #include <cmath>
 #include <limits>
 
+#include "native/common/check.h"
 #include "native/common/logits_job.h"
-#include "native/common/status.h"
-
-// As in native/common/status.h, in the name of the function that was called.
-#define CHECK(condition, status, format, ...)                                    \
-  do {                                                                           \
-    if (!(condition)) return Fail(status, "%s: " format, function, __VA_ARGS__); \
-  } while (0)
-#define CHECK_PTR(p) CHECK((p) != nullptr, SYL_NULL_ARGUMENT, "%s is NULL", #p)
-#define CHECK_RANGE(value, low, high)                                                                   \
-  CHECK((value) >= (low) && (value) <= (high), SYL_BAD_VALUE, "%s is %lld, must be %lld..%lld", #value, \
-        static_cast<LongLong>(value), static_cast<LongLong>(low), static_cast<LongLong>(high))
-#define CHECK_OK(call)                                     \
-  do {                                                     \
-    if (const syl_status status_ = (call)) return status_; \
-  } while (0)
 
 namespace sylvester {
 namespace {

@@ -12,6 +12,9 @@
 
 namespace sylvester {
 
+// In a row.
+SYL_HOST_DEVICE constexpr int64_t LogitsChunks(int64_t cols) { return (cols + kLogitsChunk - 1) / kLogitsChunk; }
+
 struct LogitsJob {
   LogitsJob(const syl_logits_options& options, const void* logits, const void* unconditional, int64_t stride,
             int64_t cols);
@@ -21,7 +24,7 @@ struct LogitsJob {
     return streams == nullptr ? static_cast<uint64_t>(RowOf(result)) : streams[result];
   }
   SYL_HOST_DEVICE bool Draws() const { return options.draw_temperature > 0; }
-  SYL_HOST_DEVICE int64_t Chunks() const { return (cols + kLogitsChunk - 1) / kLogitsChunk; }
+  SYL_HOST_DEVICE int64_t Chunks() const { return LogitsChunks(cols); }
   SYL_HOST_DEVICE LogitsNoise NoiseOf(int64_t result, uint32_t index) const {
     return LogitsNoiseOf(options.seed, options.step, StreamOf(result), index);
   }

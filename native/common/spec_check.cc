@@ -3,23 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "native/common/check.h"
 #include "native/common/sampler.h"
 #include "native/common/spec_rules.h"
-#include "native/common/status.h"
-
-// As in native/common/status.h, in the name of the function that was called.
-#define CHECK(condition, status, format, ...)                                    \
-  do {                                                                           \
-    if (!(condition)) return Fail(status, "%s: " format, function, __VA_ARGS__); \
-  } while (0)
-#define CHECK_PTR(p) CHECK((p) != nullptr, SYL_NULL_ARGUMENT, "%s is NULL", #p)
-#define CHECK_RANGE(value, low, high)                                                                   \
-  CHECK((value) >= (low) && (value) <= (high), SYL_BAD_VALUE, "%s is %lld, must be %lld..%lld", #value, \
-        static_cast<long long>(value), static_cast<long long>(low), static_cast<long long>(high))
-#define CHECK_OK(call)                                     \
-  do {                                                     \
-    if (const syl_status status_ = (call)) return status_; \
-  } while (0)
 
 namespace sylvester {
 namespace {

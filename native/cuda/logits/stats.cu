@@ -16,7 +16,7 @@ namespace {
 // Offsets in an aligned workspace; header and ids are copied together.
 struct LogitsLayout {
   LogitsLayout(const syl_logits_options& options, int64_t cols, int64_t count) {
-    const int64_t chunks = (cols + kLogitsChunk - 1) / kLogitsChunk;
+    const int64_t chunks = LogitsChunks(cols);
     const int64_t slots = options.draw_temperature > 0 ? std::min(count, kLogitsSlots) : 0;
     banned = Aligned(sizeof(LogitsHeader));
     ignored = banned + options.banned_count * 4;

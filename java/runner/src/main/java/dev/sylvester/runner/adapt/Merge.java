@@ -3,7 +3,6 @@ package dev.sylvester.runner.adapt;
 import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
 
 import dev.sylvester.kernels.DType;
-import dev.sylvester.kernels.KronShape;
 import dev.sylvester.kernels.ThreadPool;
 import dev.sylvester.runner.Adapter;
 import dev.sylvester.runner.format.AdapterFolder;
@@ -93,11 +92,12 @@ public final class Merge {
       ModelFile model, List<Adapter> adapters, Arena arena) {
     Map<String, List<Change>> changes = new LinkedHashMap<>();
     for (Adapter adapter : adapters) {
-      AdapterFolder.read(adapter.folder(), arena)
+      AdapterFolder folder = AdapterFolder.read(adapter.folder(), arena);
+      folder
           .modules()
           .forEach(
               (name, module) -> {
-                requireFit(model, adapter, name, module.factors().shape());
+                requireFit(model, folder, name);
                 changes
                     .computeIfAbsent(name + WEIGHT, key -> new ArrayList<>())
                     .add(new Change(module, (double) module.scale() * adapter.scale()));
@@ -106,26 +106,14 @@ public final class Merge {
     return changes;
   }
 
-  private static void requireFit(ModelFile model, Adapter adapter, String name, KronShape shape) {
+  private static void requireFit(ModelFile model, AdapterFolder adapter, String module) {
     Tensor tensor =
         model
-            .find(name + WEIGHT)
+            .find(module + WEIGHT)
             .filter(found -> found.shape().length == 2)
-            .orElseThrow(() -> unfit(adapter, name, "for a layer that the model does not have"));
-    long[] has = tensor.shape();
-    if (has[0] != shape.out() || has[1] != shape.in()) {
-      throw unfit(
-          adapter,
-          name,
-          "%d x %d, but the model's layer is %d x %d"
-              .formatted(shape.out(), shape.in(), has[0], has[1]));
-    }
+            .orElseThrow(() -> adapter.lacksLayer(module));
+    adapter.requireFit(module, tensor.shape()[0], tensor.shape()[1]);
     tensor.dtype();
-  }
-
-  private static IllegalArgumentException unfit(Adapter adapter, String module, String problem) {
-    return new IllegalArgumentException(
-        "adapter %s: module %s is %s".formatted(adapter.folder(), module, problem));
   }
 
   private static MemorySegment merged(

@@ -16,6 +16,7 @@ import java.util.Map;
 import java.util.concurrent.Callable;
 import java.util.function.Function;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 @Command(
@@ -87,11 +88,7 @@ final class AdaptDecomposeCommand implements Callable<Integer> {
   @Option(names = "--json", description = "Print one JSON object.")
   private boolean json;
 
-  @Option(
-      names = "--threads",
-      paramLabel = "N",
-      description = "Threads. Default: SYLVESTER_THREADS, else the physical cores.")
-  private Integer threads;
+  @Mixin private ThreadsArgument threads;
 
   AdaptDecomposeCommand(Main main) {
     this.main = main;
@@ -105,7 +102,7 @@ final class AdaptDecomposeCommand implements Callable<Integer> {
     Function<LinearLayers.Layer, KronShape> shape = shape();
     try (ModelFile tuned = ModelFile.open(Catalog.resolve(model));
         ModelFile before = ModelFile.open(Catalog.resolve(base));
-        ThreadPool pool = ThreadPool.of(threads == null ? ThreadPool.defaultThreads() : threads);
+        ThreadPool pool = threads.pool();
         Arena arena = Arena.ofShared();
         TerminalProgress progress = TerminalProgress.counting("Decomposing", "layers")) {
       LinearLayers change = LinearLayers.difference(tuned, before);

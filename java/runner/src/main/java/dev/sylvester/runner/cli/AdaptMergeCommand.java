@@ -9,6 +9,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 @Command(
@@ -47,11 +48,7 @@ final class AdaptMergeCommand implements Callable<Integer> {
       description = "The new folder.")
   private Path output;
 
-  @Option(
-      names = "--threads",
-      paramLabel = "N",
-      description = "Threads. Default: SYLVESTER_THREADS, else the physical cores.")
-  private Integer threads;
+  @Mixin private ThreadsArgument threads;
 
   AdaptMergeCommand(Main main) {
     this.main = main;
@@ -60,7 +57,7 @@ final class AdaptMergeCommand implements Callable<Integer> {
   @Override
   public Integer call() throws Exception {
     try (ModelFile opened = ModelFile.open(Catalog.resolve(model));
-        ThreadPool pool = ThreadPool.of(threads == null ? ThreadPool.defaultThreads() : threads);
+        ThreadPool pool = threads.pool();
         TerminalProgress progress = TerminalProgress.counting("Merging", "tensors")) {
       List<Adapter> parsed = adapters.stream().map(Adapter::parse).toList();
       int changed = Merge.write(opened, parsed, output, pool, progress);

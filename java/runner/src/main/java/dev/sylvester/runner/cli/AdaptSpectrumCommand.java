@@ -19,6 +19,7 @@ import java.util.concurrent.Callable;
 import java.util.function.ToDoubleBiFunction;
 import java.util.function.ToDoubleFunction;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 @Command(
@@ -69,11 +70,7 @@ final class AdaptSpectrumCommand implements Callable<Integer> {
   @Option(names = "--svg", paramLabel = "FILE", description = "Draw parameters against energy.")
   private Path svg;
 
-  @Option(
-      names = "--threads",
-      paramLabel = "N",
-      description = "Threads. Default: SYLVESTER_THREADS, else the physical cores.")
-  private Integer threads;
+  @Mixin private ThreadsArgument threads;
 
   AdaptSpectrumCommand(Main main) {
     this.main = main;
@@ -84,7 +81,7 @@ final class AdaptSpectrumCommand implements Callable<Integer> {
     Blocks blocks = Blocks.parse(factors);
     try (ModelFile opened = ModelFile.open(Catalog.resolve(model));
         ModelFile before = base == null ? null : ModelFile.open(Catalog.resolve(base));
-        ThreadPool pool = ThreadPool.of(threads == null ? ThreadPool.defaultThreads() : threads);
+        ThreadPool pool = threads.pool();
         TerminalProgress progress = TerminalProgress.counting("Decomposing", "layers")) {
       LinearLayers layers =
           before == null ? LinearLayers.of(opened) : LinearLayers.difference(opened, before);

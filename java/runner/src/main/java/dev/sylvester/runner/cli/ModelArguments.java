@@ -10,6 +10,7 @@ import dev.sylvester.runner.hub.Catalog;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** Which model, and how it is opened. */
@@ -25,11 +26,7 @@ final class ModelArguments {
               + " gsm-mini.")
   String model;
 
-  @Option(
-      names = "--threads",
-      paramLabel = "N",
-      description = "Threads. Default: SYLVESTER_THREADS, else the physical cores.")
-  Integer threads;
+  @Mixin ThreadsArgument threads = new ThreadsArgument();
 
   @Option(
       names = "--context",
@@ -106,8 +103,8 @@ final class ModelArguments {
     }
     ModelOptions options =
         ModelOptions.defaults().withAdapters(adapters.stream().map(Adapter::parse).toList());
-    if (threads != null) {
-      options = options.withThreads(threads);
+    if (threads.count != null) {
+      options = options.withThreads(threads.count);
     }
     if (context != null) {
       options = options.withContext(context);

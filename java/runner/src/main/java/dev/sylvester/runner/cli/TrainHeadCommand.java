@@ -12,6 +12,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 @Command(
@@ -130,11 +131,7 @@ final class TrainHeadCommand implements Callable<Integer> {
       description = "Of all random numbers. Default: 0.")
   private long seed;
 
-  @Option(
-      names = "--threads",
-      paramLabel = "N",
-      description = "Threads. Default: SYLVESTER_THREADS, else the physical cores.")
-  private Integer threads;
+  @Mixin private ThreadsArgument threads;
 
   TrainHeadCommand(Main main) {
     this.main = main;

@@ -58,6 +58,37 @@ public record AdapterFolder(Path path, Map<String, Module> modules) {
     }
   }
 
+  /**
+   * Checks a module against the layer that it is for.
+   *
+   * @param out rows of the layer's weights
+   * @param in columns
+   * @throws IllegalArgumentException that names the module, when its delta has another size
+   */
+  public void requireFit(String module, long out, long in) {
+    KronShape shape = modules.get(module).factors().shape();
+    if (shape.out() != out || shape.in() != in) {
+      throw error(
+          module,
+          "%d x %d, but the model's layer is %d x %d".formatted(shape.out(), shape.in(), out, in));
+    }
+  }
+
+  /** Of a module that is for no layer of a model. */
+  public IllegalArgumentException lacksLayer(String module) {
+    return error(module, "for a layer that the model does not have");
+  }
+
+  /**
+   * What is wrong with a module when it meets a model.
+   *
+   * @param problem what it is, such as "a Kronecker product"
+   */
+  public IllegalArgumentException error(String module, String problem) {
+    return new IllegalArgumentException(
+        "adapter %s: module %s is %s".formatted(path, module, problem));
+  }
+
   /** What {@link #read} reads. */
   public static List<Path> files(Path path) {
     return Files.isRegularFile(path)

@@ -5,6 +5,7 @@ import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.util.Comparator;
 import java.util.List;
 import java.util.UUID;
 import java.util.stream.Stream;
@@ -13,7 +14,7 @@ import java.util.stream.Stream;
 public final class NewFolder {
   private NewFolder() {}
 
-  /** Puts files, no folders, into a folder. */
+  /** Puts files into a folder. */
   @FunctionalInterface
   public interface Content {
     /** Called once. */
@@ -38,19 +39,23 @@ public final class NewFolder {
       Files.move(temporary, target, StandardCopyOption.ATOMIC_MOVE);
     } finally {
       if (Files.exists(temporary)) {
-        delete(temporary);
+        deleteTree(temporary);
       }
     }
   }
 
-  private static void delete(Path folder) throws IOException {
-    List<Path> written;
-    try (Stream<Path> files = Files.list(folder)) {
-      written = files.toList();
+  /**
+   * Deletes a folder and all below it.
+   *
+   * @throws IOException when something cannot be deleted
+   */
+  public static void deleteTree(Path folder) throws IOException {
+    List<Path> deepestFirst;
+    try (Stream<Path> paths = Files.walk(folder)) {
+      deepestFirst = paths.sorted(Comparator.reverseOrder()).toList();
     }
-    for (Path file : written) {
-      Files.delete(file);
+    for (Path path : deepestFirst) {
+      Files.delete(path);
     }
-    Files.delete(folder);
   }
 }

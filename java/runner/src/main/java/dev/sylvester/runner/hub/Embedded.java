@@ -1,5 +1,6 @@
 package dev.sylvester.runner.hub;
 
+import dev.sylvester.runner.format.NewFolder;
 import java.io.IOException;
 import java.io.InputStream;
 import java.net.JarURLConnection;
@@ -71,7 +72,7 @@ final class Embedded {
       Files.move(temporary, folder, StandardCopyOption.ATOMIC_MOVE);
     } catch (FileAlreadyExistsException | DirectoryNotEmptyException e) {
       // Another process was faster, with the same content.
-      ModelCache.deleteTree(temporary);
+      NewFolder.deleteTree(temporary);
     }
     return folder.resolve("models");
   }

