@@ -445,11 +445,12 @@ public final class Draft {
     @Override
     public RunningMeans means() {
       return new RunningMeans(
-          sources[source].mean(),
-          tokensPerNano,
-          sources[source].nanosPerCandidate(),
-          costs.first(),
-          costs.further());
+          sources[source].mean(), tokensPerNano, sources[source].nanosPerCandidate());
+    }
+
+    @Override
+    public double passNanos(int passRows) {
+      return costs.of(passRows);
     }
   }
 }

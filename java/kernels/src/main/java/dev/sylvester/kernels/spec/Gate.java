@@ -2,7 +2,7 @@ package dev.sylvester.kernels.spec;
 
 /** Decides between drafting and plain decoding by what gives more tokens in a time. */
 final class Gate {
-  /** While closed, one round in so many drafts. */
+  /** While closed, rounds without candidates; two that draft follow, of which the second counts. */
   static final int PROBE = 64;
 
   private static final double KEEP = 0.95;
@@ -14,15 +14,15 @@ final class Gate {
   private double tokens;
   private double nanos;
   private boolean closed;
-  private int plainRounds;
+  private int closedRounds;
 
   /** Whether the next round drafts. */
   boolean open() {
     if (!closed) {
       return true;
     }
-    plainRounds++;
-    return plainRounds % PROBE == 0;
+    closedRounds++;
+    return closedRounds >= PROBE;
   }
 
   /**
@@ -36,6 +36,10 @@ final class Gate {
     if (emitted == 0 && roundNanos < NEGLIGIBLE * plainNanos) {
       return;
     }
+    if (closed && closedRounds == PROBE) {
+      return; // a draft that catches up with the text is dearer than drafts are
+    }
+    closedRounds = 0;
     double keep = closed ? KEEP_PROBE : KEEP;
     rounds = keep * rounds + 1;
     tokens = keep * tokens + emitted;
@@ -43,7 +47,6 @@ final class Gate {
     boolean pays = !(tokens * plainNanos < nanos);
     if (closed == pays && (closed || rounds > LEAST)) {
       closed = !closed;
-      plainRounds = 0;
     }
   }
 }

@@ -1,63 +1,82 @@
 package dev.sylvester.kernels.spec;
 
 /**
- * What a pass of the target costs by its number of rows: a straight line through the passes so far,
- * of which older ones count less.
+ * What a pass of the target costs by its number of rows, which is no straight line: kernels take
+ * rows in blocks. Passes so far are a mean for each number of rows, which forgets the first ones,
+ * with cold caches, soon; what lies between is interpolated.
  */
 final class PassCosts {
-  private static final double KEEP = 0.97; // of a pass's weight after the next one
-  private static final double SPREAD = 0.1; // variance of rows that gives a slope
+  private static final int MEMORY = 16; // passes of a mean
   private static final double OUTLIER = 3;
 
-  private double weight;
-  private double rows;
-  private double rowSquares;
-  private double nanos;
-  private double products;
+  private final double[] means; // by rows
+  private final int[] seen;
+  private final double[] costs; // the means, with what lies between them
+  private int most;
+  private double slope; // beyond the most
+
+  /** Passes of at most so many rows. */
+  PassCosts(int rows) {
+    means = new double[rows + 1];
+    seen = new int[rows + 1];
+    costs = new double[rows + 1];
+  }
 
   /** Counts a pass. */
-  void add(int rowCount, double passNanos) {
-    double r = rowCount - 1;
+  void add(int rows, double nanos) {
     // A pass that the system interrupted says nothing about the model.
-    double t = weight > 3 ? Math.min(passNanos, OUTLIER * of(rowCount)) : passNanos;
-    weight = KEEP * weight + 1;
-    rows = KEEP * rows + r;
-    rowSquares = KEEP * rowSquares + r * r;
-    nanos = KEEP * nanos + t;
-    products = KEEP * products + r * t;
+    double highest = seen[rows] > 0 ? OUTLIER * means[rows] : bound(rows);
+    seen[rows]++;
+    means[rows] += (Math.min(nanos, highest) - means[rows]) / Math.min(seen[rows], MEMORY);
+    most = Math.max(most, rows);
+    interpolate();
   }
 
-  /** Whether passes of one row are unknown: those so far had all as many. */
-  boolean unknown() {
-    return weight == 0 || variance() < SPREAD && rows / weight > 0.5;
-  }
-
-  boolean empty() {
-    return weight == 0;
-  }
-
-  /** A pass of one row; NaN before the first. */
-  double first() {
-    return of(1);
-  }
-
-  /** Each further row. */
-  double further() {
-    if (weight == 0 || variance() < SPREAD) {
-      return 0;
+  /**
+   * The least that passes of fewer rows allow: as many of those as it takes, one after the other.
+   */
+  private double bound(int rows) {
+    double least = Double.POSITIVE_INFINITY;
+    for (int fewer = 1; fewer < Math.min(rows, most + 1); fewer++) {
+      if (seen[fewer] > 0) {
+        least = Math.min(least, means[fewer] * ((rows + fewer - 1) / fewer));
+      }
     }
-    double covariance = products / weight - rows / weight * (nanos / weight);
-    // Neither a row nor the pass has a negative price.
-    double most = rows == 0 ? Double.POSITIVE_INFINITY : nanos / rows;
-    return Math.clamp(covariance / variance(), 0, most);
+    return least;
   }
 
-  private double of(int rowCount) {
-    return nanos / weight + further() * (rowCount - 1 - rows / weight);
+  private void interpolate() {
+    int above = most;
+    costs[most] = means[most];
+    slope = 0;
+    for (int rows = most - 1; rows >= 1; rows--) {
+      if (seen[rows] == 0) {
+        costs[rows] = costs[above];
+        continue;
+      }
+      // A pass of more rows could stand for it.
+      costs[rows] = Math.min(means[rows], costs[above]);
+      double step = (costs[above] - costs[rows]) / (above - rows);
+      if (above == most) {
+        slope = step;
+      }
+      for (int between = rows + 1; between < above; between++) {
+        costs[between] = costs[rows] + step * (between - rows);
+      }
+      above = rows;
+    }
   }
 
-  private double variance() {
-    double mean = rows / weight;
-    return rowSquares / weight - mean * mean;
+  /** How many passes of one row there were. */
+  int ones() {
+    return seen[1];
+  }
+
+  /** A pass of so many rows; NaN before the first. */
+  double of(int rows) {
+    if (most == 0) {
+      return Double.NaN;
+    }
+    return rows <= most ? costs[rows] : costs[most] + slope * (rows - most);
   }
 }

@@ -53,9 +53,17 @@ public interface Progress {
   int length();
 
   /**
-   * Costs and means measured so far.
+   * Means measured so far.
    *
    * @return the running means
    */
   RunningMeans means();
+
+  /**
+   * Time of a pass of the target, measured or between what was measured.
+   *
+   * @param rows of the pass: candidates and one, at least 1
+   * @return in nanoseconds
+   */
+  double passNanos(int rows);
 }

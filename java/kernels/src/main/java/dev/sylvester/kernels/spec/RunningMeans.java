@@ -6,12 +6,5 @@ package dev.sylvester.kernels.spec;
  * @param acceptance of a candidate whose predecessors were accepted
  * @param tokensPerNano tokens that a nanosecond of drafting, reading and verifying gives
  * @param draftNanos time of a candidate in the draft
- * @param targetNanos time of a pass of one row
- * @param rowNanos what each further row adds to a pass
  */
-public record RunningMeans(
-    double acceptance,
-    double tokensPerNano,
-    double draftNanos,
-    double targetNanos,
-    double rowNanos) {}
+public record RunningMeans(double acceptance, double tokensPerNano, double draftNanos) {}

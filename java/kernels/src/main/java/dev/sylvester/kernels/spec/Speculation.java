@@ -31,7 +31,8 @@ public final class Speculation implements AutoCloseable {
   private final long[] biasCount = new long[1];
   private final int[] path;
 
-  private final PassCosts costs = new PassCosts();
+  private final PassCosts costs;
+  private final PassCosts plain = new PassCosts(1); // rounds without candidates
   private final Gate gate = new Gate();
   private final Counters counters;
   private final boolean timed; // decisions need to know what a plain pass costs
@@ -52,6 +53,7 @@ public final class Speculation implements AutoCloseable {
     verifier = Verifier.allocate(1, nodes + 1, arena);
     biasCount[0] = sampling.biasCount();
     path = new int[nodes + 1];
+    costs = new PassCosts(nodes + 1);
     counters = new Counters(nodes);
     timed = options.gate() || options.rule() instanceof StopRule.Cost;
     length = options.rule().firstLength();
@@ -136,18 +138,19 @@ public final class Speculation implements AutoCloseable {
     return asks;
   }
 
-  /** Whether this round is a plain one because nobody knows any more what such a one costs. */
+  /**
+   * Whether this round is a plain one to learn what such a one costs: the first, and later ones
+   * ever more rarely.
+   */
   private boolean measures() {
+    int ones = costs.ones();
+    int pause = ones == 0 ? 0 : ones < 4 ? 4 << ones : Gate.PROBE;
     sinceMeasured++;
-    if (timed && costs.unknown() && (costs.empty() || sinceMeasured >= Gate.PROBE)) {
-      sinceMeasured = 0;
-      return true;
-    }
-    return false;
+    return timed && sinceMeasured > pause;
   }
 
   private double rate() {
-    return nanos > 0 ? tokens / nanos : 1 / costs.first();
+    return nanos > 0 ? tokens / nanos : 1 / costs.of(1);
   }
 
   private void verify(Text text, MemorySegment logits) {
@@ -216,6 +219,10 @@ public final class Speculation implements AutoCloseable {
     boolean ended = verifier.next(0) < 0;
     double all = drafting + reading + verifying;
     costs.add(count + 1, reading);
+    if (count == 0) {
+      sinceMeasured = 0;
+      plain.add(1, reading + verifying);
+    }
     tokens = KEEP * tokens + emitted;
     nanos = KEEP * nanos + all;
     if (count > 0) {
@@ -224,7 +231,7 @@ public final class Speculation implements AutoCloseable {
       source.judged(count, accepted, (long) all);
     }
     if (asked && options.gate()) {
-      gate.add(count > 0 ? emitted : 0, count > 0 ? all : drafting, costs.first());
+      gate.add(count > 0 ? emitted : 0, count > 0 ? all : drafting, plain.of(1));
     }
     int depth = 0;
     for (int node = 1; node <= count; node++) {
@@ -304,7 +311,7 @@ public final class Speculation implements AutoCloseable {
    * @return a copy
    */
   public SpecStats stats() {
-    return counters.stats(costs.unknown() ? Double.NaN : costs.first());
+    return counters.stats(costs.ones() == 0 ? Double.NaN : costs.of(1));
   }
 
   /** Frees memory. */

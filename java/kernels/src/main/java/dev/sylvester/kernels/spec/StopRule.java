@@ -150,8 +150,9 @@ public sealed interface StopRule {
   }
 
   /**
-   * While the next candidate gains more tokens than its time would give elsewhere: P(it is
-   * accepted) >= tokens per time x (time to draft it + time to read its row).
+   * While some number of further candidates gains more tokens than their time would give elsewhere:
+   * sum of P(each is accepted) >= tokens per time x (time to draft them + what their rows add to
+   * the pass). More than one is looked at because rows are not equally dear.
    *
    * @param least candidates
    * @param most candidates
@@ -164,11 +165,28 @@ public sealed interface StopRule {
 
     @Override
     public boolean more(Progress p) {
+      return p.count() < least || pays(p);
+    }
+
+    private boolean pays(Progress p) {
       RunningMeans means = p.means();
-      int unjudged = p.count() + 1 - p.judged();
-      double gain = p.survival() * Math.pow(means.acceptance(), unjudged);
-      double cost = means.tokensPerNano() * (means.draftNanos() + means.rowNanos());
-      return within(p, least, most, gain >= cost);
+      int rows = p.count() + 1;
+      double chance = p.survival() * Math.pow(means.acceptance(), p.count() - p.judged());
+      double draft = means.tokensPerNano() * means.draftNanos();
+      double gain = 0;
+      for (int further = 1; rows + further <= most + 1; further++) {
+        chance *= means.acceptance();
+        // Not even with rows for nothing.
+        if (!(chance >= draft)) {
+          return false;
+        }
+        gain += chance - draft;
+        double pass = p.passNanos(rows + further) - p.passNanos(rows);
+        if (gain >= means.tokensPerNano() * pass) {
+          return true;
+        }
+      }
+      return false;
     }
   }
 

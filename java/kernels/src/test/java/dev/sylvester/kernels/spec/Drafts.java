@@ -15,7 +15,7 @@ final class Drafts {
 
   /** With room for so many candidates. */
   static void begin(Draft draft, Text text, int room) {
-    draft.begin(text, room, room, room, new PassCosts(), 0);
+    draft.begin(text, room, room, room, new PassCosts(256), 0);
   }
 
   static DraftSource source(String name, Proposal proposal) {

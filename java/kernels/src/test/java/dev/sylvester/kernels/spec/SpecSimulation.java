@@ -156,7 +156,12 @@ public record SpecSimulation(double draftCost, double rowCost, long seed) {
     public RunningMeans means() {
       double mean = (accepted + PRIOR * FIRST_MEAN) / (judged + PRIOR);
       double rate = time > 0 ? position / time : 1;
-      return new RunningMeans(mean, rate, draftCost, 1, rowCost);
+      return new RunningMeans(mean, rate, draftCost);
+    }
+
+    @Override
+    public double passNanos(int rows) {
+      return 1 + rowCost * (rows - 1);
     }
   }
 }

@@ -6,7 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import org.junit.jupiter.api.Test;
 
 class StopRuleTest {
-  private static final RunningMeans MEANS = new RunningMeans(0.5, 2, 0.1, 1, 0.025);
+  private static final RunningMeans MEANS = new RunningMeans(0.5, 2, 0.1);
 
   private record State(
       int count, double confidence, double entropy, double survival, int judged, int length)
@@ -19,6 +19,11 @@ class StopRuleTest {
     @Override
     public RunningMeans means() {
       return MEANS;
+    }
+
+    @Override
+    public double passNanos(int rows) {
+      return rows <= 8 ? 1 + 0.0249 * (rows - 1) : rows <= 10 ? 1.324 : 1.6;
     }
   }
 
@@ -95,7 +100,9 @@ class StopRuleTest {
     assertThat(survivalLength(new StopRule.Cost(3, 20), Double.NaN)).isEqualTo(3);
   }
 
-  /** tokens per time 2, a candidate costs 0.1 + 0.025: worth it from a probability of 0.25 on. */
+  /**
+   * tokens per time 2, a candidate costs 0.1 + 0.0249: worth it from a probability of 0.2498 on.
+   */
   @Test
   void cost() {
     StopRule rule = new StopRule.Cost(1, 20);
@@ -107,6 +114,19 @@ class StopRuleTest {
     assertThat(rule.more(survival(3, 0.499, 3))).isFalse();
     assertThat(rule.more(survival(20, 1, 20))).isFalse();
     assertThat(new StopRule.Cost(5, 20).more(survival(4, 0, 4))).isTrue();
+  }
+
+  /** Row 9 costs 0.15, row 10 nothing: two candidates may pay where one does not. */
+  @Test
+  void costLooksBeyondADearRow() {
+    StopRule rule = new StopRule.Cost(1, 20);
+    // One: 0.5 s - 0.2 against 0.3, that is s >= 1. Two: 0.75 s - 0.4 against 0.3: s >= 0.933.
+    assertThat(rule.more(survival(7, 0.94, 7))).isTrue();
+    assertThat(rule.more(survival(7, 0.93, 7))).isFalse();
+    assertThat(new StopRule.Cost(1, 8).more(survival(7, 0.94, 7))).isFalse();
+    assertThat(new StopRule.Cost(1, 8).more(survival(7, 1, 7))).isTrue();
+    assertThat(rule.more(survival(8, 0.41, 8))).isTrue();
+    assertThat(rule.more(survival(8, 0.39, 8))).isFalse();
   }
 
   @Test
