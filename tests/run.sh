@@ -6,23 +6,35 @@ rm -rf "$results" && mkdir -p "$results"
 echo '== Format'
 (cd "$root" && git ls-files -z '*.cc' '*.h' '*.cu' '*.cuh' | xargs -0 clang-format-14 --dry-run -Werror)
 
-echo '== Native: release'
+echo '== Native'
+# start NAME PRESET PROGRAM: runs native tests beside what follows; their output comes at the end.
+declare -A started
+start() {
+  "$build/$2/tests/native/$3" --gtest_brief=1 --gtest_output="xml:$results/$1.xml" >"$results/$1.log" 2>&1 &
+  started[$1]=$!
+}
+trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
+
 step 'Building the native tests' native-tests native_build release
-"$build/release/tests/native/sylvester_tests" --gtest_brief=1 --gtest_output="xml:$results/native.xml"
-"$build/release/tests/native/sylvester_cuda_tests" --gtest_brief=1 --gtest_output="xml:$results/native-cuda.xml"
 if [[ -e $build/release/libsylvester_cuda.so ]]; then
   "$root/native/cuda/report/write_report" "$build/release" >/dev/null  # fails when a kernel spills
 fi
-
-echo '== Native: address and undefined-behaviour sanitizers'
-step 'Building the native tests with sanitizers' native-asan native_build asan-ubsan
-"$build/asan-ubsan/tests/native/sylvester_tests" --gtest_brief=1 --gtest_output="xml:$results/native-asan.xml"
-"$build/asan-ubsan/tests/native/sylvester_cuda_tests" --gtest_brief=1 --gtest_output="xml:$results/native-cuda-asan.xml"
+start native release sylvester_tests
+start native-cuda release sylvester_cuda_tests
+step 'Building the native tests with address and undefined-behaviour sanitizers' native-asan native_build asan-ubsan
+start native-asan asan-ubsan sylvester_tests
+start native-cuda-asan asan-ubsan sylvester_cuda_tests
 
 echo '== Java'
 "$JAVA_HOME/bin/java" -jar "$root"/java/runner/target/sylvester-runner-*-cli.jar pull smollm2
 find "$root" -path '*/target/surefire-reports' -prune -exec rm -rf {} +
 mvn -B -ntp -f "$root/pom.xml" verify
+
+for name in native native-cuda native-asan native-cuda-asan; do
+  echo "== Native: $name"
+  wait "${started[$name]}" || { cat "$results/$name.log" && fail "tests of $name failed"; }
+  cat "$results/$name.log"
+done
 
 # count FILE...: executed tests in JUnit reports, less those that only run where AVX-512 is.
 count() {

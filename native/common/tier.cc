@@ -14,13 +14,19 @@ bool Supported(Tier) { return true; }
 #else
 constexpr const char* kNames[kTierCount] = {"sse4", "avx2", "avx512", "avx512vnni"};
 
+#if defined(SYLVESTER_NO_AVX512)
+constexpr bool kAvx512Compiled = false;
+#else
+constexpr bool kAvx512Compiled = true;
+#endif
+
 // Exactly the features that Highway's targets are compiled with.
 bool Supported(Tier tier) {
   __builtin_cpu_init();
   const bool sse4 = __builtin_cpu_supports("sse4.2");
   const bool avx2 = sse4 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
                     __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("f16c");
-  const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+  const bool avx512 = kAvx512Compiled && avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
   switch (tier) {
     case kSse4: return sse4;

@@ -25,6 +25,10 @@ Tier CurrentTier();
   { &N_NEON::F }
 #define SYL_TIERS_VNNI(F, F_VNNI) \
   { &N_NEON::F }
+#elif defined(SYLVESTER_NO_AVX512)
+#define SYL_TIERS(F) \
+  { &N_SSE4::F, &N_AVX2::F }
+#define SYL_TIERS_VNNI(F, F_VNNI) SYL_TIERS(F)
 #else
 #define SYL_TIERS(F) \
   { &N_SSE4::F, &N_AVX2::F, &N_AVX3::F, &N_AVX3::F }
