@@ -1,6 +1,7 @@
 """llama.cpp as one side of compare.py, through the C API as llama-cpp-python binds it.
 
-Usage: python bench/end_to_end/llama_cpp_side.py MODEL.gguf --threads 2 [--flash-attention on|off] [--context 4608]
+Usage: python bench/end_to_end/llama_cpp_side.py MODEL.gguf --threads 2 [--flash-attention on|off] [--cache-type f16]
+           [--context 4608]
 The protocol is described in compare.py.
 """
 
@@ -13,6 +14,7 @@ import time
 
 import llama_cpp as api
 
+CACHE_TYPES = {"f16": 1, "q4_0": 2, "q4_1": 3, "q8_0": 8}  # ggml_type; those of values need flash attention
 CHUNK = 512  # n_batch = n_ubatch, llama.cpp's default and llama-bench's
 
 
@@ -31,6 +33,7 @@ class Engine:
         parameters.n_batch = parameters.n_ubatch = CHUNK
         parameters.n_threads = parameters.n_threads_batch = arguments.threads
         parameters.flash_attn_type = int(arguments.flash_attention == "on")
+        parameters.type_k = parameters.type_v = CACHE_TYPES[arguments.cache_type]
         parameters.no_perf = True
         self.context = api.llama_init_from_model(self.model, parameters)
         self.vocabulary = api.llama_vocab_n_tokens(api.llama_model_get_vocab(self.model))
@@ -73,6 +76,7 @@ class Engine:
             "binding": f"llama-cpp-python {api.__version__}",
             "threads": arguments.threads,
             "flash_attention": arguments.flash_attention,
+            "cache_type": arguments.cache_type,
             "model": os.path.basename(arguments.model),
             "blas": os.path.exists(os.path.join(base, "libggml-blas.so")),
             "tier": api.llama_print_system_info().decode().strip(" |"),
@@ -84,6 +88,7 @@ def main():
     parser.add_argument("model")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--flash-attention", choices=("on", "off"), default="on")
+    parser.add_argument("--cache-type", choices=CACHE_TYPES, default="f16")
     parser.add_argument("--context", type=int, default=4608)
     arguments = parser.parse_args()
     engine = Engine(arguments)

@@ -69,6 +69,7 @@ final class BenchGenerateCommand implements Callable<Integer> {
     description.put("version", Sylvester.version());
     description.put("java", Runtime.version().toString());
     description.put("threads", opened.threads());
+    description.put("kv", model.cache().toString());
     description.put("model", opened.path().getFileName().toString());
     description.put("tier", Sylvester.tier());
     Json.print(main.out, description);

@@ -114,7 +114,7 @@ final class ModelArguments {
     return opened;
   }
 
-  private CacheOptions cache() {
+  CacheOptions cache() {
     if (kvPlan != null) {
       if (kv != null || kvBits != null) {
         throw new IllegalArgumentException("--kv-plan says all that --kv and --kv-bits do");
