@@ -1,12 +1,14 @@
 """Adapters as PEFT saves them, and the weights that they come to by its get_delta_weight. Writes adapters/<case>/ with
-adapter_config.json, adapter_model.safetensors and reference.safetensors: a delta for each module, without the prefix."""
+adapter_config.json, adapter_model.safetensors and reference.safetensors: a delta for each module, without the prefix.
+DoRA and PiSSA need the model's own weights, adapters/base.safetensors: there the delta is what PEFT's merging makes of
+these, less them. pissa-initial is PiSSA before training, pissa-converted PEFT's conversion of pissa to a LoRA."""
 
 import json
 import pathlib
 import shutil
 
 import torch
-from peft import LoKrConfig, LoraConfig, get_peft_model
+from peft import LoKrConfig, LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import save_file
 
 ROOT = pathlib.Path(__file__).with_name("adapters")
@@ -36,6 +38,58 @@ class Tiny(torch.nn.Module):
         self.layers = torch.nn.ModuleList([Layer(), Layer()])
 
 
+RELATIVE = {
+    "dora": LoraConfig(r=4, lora_alpha=6, target_modules=TARGETS, use_dora=True),
+    "pissa": LoraConfig(r=3, lora_alpha=6, target_modules=TARGETS, init_lora_weights="pissa",
+                        rank_pattern={"up_proj": 2}, alpha_pattern={"up_proj": 5}),
+    "pissa-dora": LoraConfig(r=3, lora_alpha=3, target_modules=TARGETS, init_lora_weights="pissa", use_dora=True),
+}  # fmt: skip
+
+
+def save(model, folder, **arguments):
+    shutil.rmtree(folder, ignore_errors=True)
+    model.save_pretrained(folder, **arguments)
+    (folder / "README.md").unlink()
+    file = folder / "adapter_config.json"
+    settings = {k: sorted(v) if isinstance(v, list) else v for k, v in json.loads(file.read_text()).items()}
+    file.write_text(json.dumps(settings, indent=1, sort_keys=True) + "\n")
+
+
+def base():
+    generator = torch.Generator().manual_seed(699)
+    model = Tiny()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            # PEFT finds principal terms in float32: its own rounding has to stay below the tests' 1e-6.
+            parameter.copy_(0.1 * torch.randn(parameter.shape, generator=generator))
+    return model
+
+
+def relative(name, config, seed):
+    """The adapter that is read again, merged into the base as it was, less the base."""
+    generator = torch.Generator().manual_seed(seed)
+    model = get_peft_model(base(), config)
+    if name == "pissa":
+        save(model, ROOT / "pissa-initial")
+    with torch.no_grad():
+        for parameter_name, parameter in sorted(model.named_parameters()):
+            if "lora_" in parameter_name:
+                parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
+    folder = ROOT / name
+    save(model, folder)
+    before = base().state_dict()
+    merged = PeftModel.from_pretrained(base(), folder).merge_and_unload(safe_merge=True).state_dict()
+    deltas = {key.removesuffix(".weight"): merged[key] - before[key] for key in before}
+    save_file(deltas, folder / "reference.safetensors")
+    if name == "pissa":
+        converted = ROOT / "pissa-converted"
+        initial = ROOT / "pissa-initial"
+        settings = (initial / "adapter_config.json").read_text()
+        save(model, converted, path_initial_model_for_weight_conversion=str(initial))
+        (initial / "adapter_config.json").write_text(settings)  # the conversion writes another one
+        save_file(deltas, converted / "reference.safetensors")
+
+
 def main():
     for seed, (name, config) in enumerate(CASES.items(), start=700):
         generator = torch.Generator().manual_seed(seed)
@@ -47,18 +101,16 @@ def main():
                 if "lora_" in parameter_name or "lokr_" in parameter_name:
                     parameter.copy_(0.5 * torch.randn(parameter.shape, generator=generator))
         folder = ROOT / name
-        shutil.rmtree(folder, ignore_errors=True)
-        model.save_pretrained(folder)
-        (folder / "README.md").unlink()
-        file = folder / "adapter_config.json"
-        settings = {k: sorted(v) if isinstance(v, list) else v for k, v in json.loads(file.read_text()).items()}
-        file.write_text(json.dumps(settings, indent=1, sort_keys=True) + "\n")
+        save(model, folder)
         model = model.to(torch.float32)  # exact sums of what was stored
         deltas = {}
         for module_name, module in model.base_model.model.named_modules():
             if hasattr(module, "get_delta_weight"):
                 deltas[module_name] = module.get_delta_weight("default").detach().float().contiguous()
         save_file(deltas, folder / "reference.safetensors")
+    save_file(base().state_dict(), ROOT / "base.safetensors")
+    for seed, (name, config) in enumerate(RELATIVE.items(), start=750):
+        relative(name, config, seed)
 
 
 if __name__ == "__main__":

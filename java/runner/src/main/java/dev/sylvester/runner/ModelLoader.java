@@ -8,7 +8,8 @@ import dev.sylvester.runner.format.ModelConfig;
 import dev.sylvester.runner.format.ModelFile;
 import dev.sylvester.runner.format.RopeConfig;
 import dev.sylvester.runner.format.SafetensorsFolder;
-import dev.sylvester.runner.layers.LayerAdapters;
+import dev.sylvester.runner.layers.AdapterSet;
+import dev.sylvester.runner.layers.PackedAdapter;
 import dev.sylvester.runner.layers.Weights;
 import dev.sylvester.runner.text.GgufVocabulary;
 import dev.sylvester.runner.text.Tokenizer;
@@ -56,14 +57,16 @@ final class ModelLoader {
 
   private static Weights weights(
       ModelFile file, int context, List<Adapter> adapters, Arena arena, ThreadPool pool) {
-    try (Arena scratch = Arena.ofShared()) {
-      List<LayerAdapters.Scaled> read = new ArrayList<>();
-      for (Adapter adapter : adapters) {
+    Weights weights = Weights.load(file, context, arena, pool);
+    List<AdapterSet.Scaled> scaled = new ArrayList<>();
+    for (Adapter adapter : adapters) {
+      try (Arena scratch = Arena.ofShared()) {
         AdapterFolder folder = AdapterFolder.read(adapter.folder(), scratch);
-        read.add(new LayerAdapters.Scaled(folder, adapter.scale()));
+        PackedAdapter packed = PackedAdapter.pack(folder, file, weights, arena, pool);
+        scaled.add(new AdapterSet.Scaled(packed, adapter.scale()));
       }
-      return Weights.load(file, context, read, arena, pool);
     }
+    return weights.withAdapters(AdapterSet.of(scaled, weights));
   }
 
   private <T extends AutoCloseable> T opened(T resource) {

@@ -4,7 +4,6 @@ import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
 
 import dev.sylvester.runner.format.ModelConfig;
 import dev.sylvester.runner.format.ModelFile;
-import dev.sylvester.runner.format.Tensor;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
@@ -103,10 +102,10 @@ public final class LinearLayers {
 
   /** Out rows of in floats. */
   public MemorySegment read(Layer layer, Arena arena) {
-    MemorySegment weights = read(model, layer, arena);
+    MemorySegment weights = model.floats(layer.name, layer.out, layer.in, arena);
     if (base != null) {
       try (Arena scratch = Arena.ofShared()) {
-        MemorySegment before = read(base, layer, scratch);
+        MemorySegment before = base.floats(layer.name, layer.out, layer.in, scratch);
         for (long i = 0; i < layer.parameters(); i++) {
           float change = weights.getAtIndex(JAVA_FLOAT, i) - before.getAtIndex(JAVA_FLOAT, i);
           weights.setAtIndex(JAVA_FLOAT, i, change);
@@ -114,22 +113,6 @@ public final class LinearLayers {
       }
     }
     return weights;
-  }
-
-  private static MemorySegment read(ModelFile file, Layer layer, Arena arena) {
-    Tensor tensor = file.require(tensor(layer), layer.out, layer.in);
-    MemorySegment weights = arena.allocate(layer.parameters() * Float.BYTES, 64);
-    tensor.dtype().toFloat(tensor.data(), layer.parameters(), weights);
-    if (!file.config().reordersRows(layer.name)) {
-      return weights;
-    }
-    MemorySegment ordered = arena.allocate(weights.byteSize(), 64);
-    long bytes = layer.in * Float.BYTES;
-    for (long row = 0; row < layer.out; row++) {
-      long to = file.config().rowInTransformers(row);
-      MemorySegment.copy(weights, row * bytes, ordered, to * bytes, bytes);
-    }
-    return ordered;
   }
 
   private static String tensor(Layer layer) {

@@ -6,6 +6,7 @@ import dev.sylvester.kernels.DType;
 import dev.sylvester.kernels.ThreadPool;
 import dev.sylvester.runner.Adapter;
 import dev.sylvester.runner.format.AdapterFolder;
+import dev.sylvester.runner.format.LayerChange;
 import dev.sylvester.runner.format.ModelFile;
 import dev.sylvester.runner.format.NewFolder;
 import dev.sylvester.runner.format.SafetensorsFile;
@@ -39,7 +40,7 @@ public final class Merge {
           "chat_template.jinja",
           "chat_template.json");
 
-  private record Change(AdapterFolder.Module module, double scale) {}
+  private record Change(AdapterFolder adapter, String module, double scale) {}
 
   private Merge() {}
 
@@ -100,7 +101,7 @@ public final class Merge {
                 requireFit(model, folder, name);
                 changes
                     .computeIfAbsent(name + WEIGHT, key -> new ArrayList<>())
-                    .add(new Change(module, (double) module.scale() * adapter.scale()));
+                    .add(new Change(folder, name, adapter.scale()));
               });
     }
     return changes;
@@ -121,13 +122,12 @@ public final class Merge {
     long count = tensor.elements();
     MemorySegment result = arena.allocate(tensor.data().byteSize(), 64);
     try (Arena scratch = Arena.ofShared()) {
-      MemorySegment sum = scratch.allocate(count * Float.BYTES, 64);
-      tensor.dtype().toFloat(tensor.data(), count, sum);
+      MemorySegment before = scratch.allocate(count * Float.BYTES, 64);
+      tensor.dtype().toFloat(tensor.data(), count, before);
+      MemorySegment sum = scratch.allocate(before.byteSize(), 64).copyFrom(before);
       for (Change change : changes) {
-        change
-            .module
-            .factors()
-            .writeDelta(change.scale, true, DType.F32, sum, tensor.shape()[1], pool);
+        LayerChange.of(change.adapter, change.module, before, scratch, pool)
+            .addTo(change.scale, before, sum, pool);
       }
       if (tensor.dtype() == DType.F32) {
         result.copyFrom(sum);

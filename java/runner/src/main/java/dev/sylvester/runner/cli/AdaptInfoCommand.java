@@ -23,7 +23,9 @@ import picocli.CommandLine.Parameters;
 final class AdaptInfoCommand implements Callable<Integer> {
   private final Main main;
 
-  @Parameters(paramLabel = "PATH", description = "A folder of PEFT, or a file of adapt decompose.")
+  @Parameters(
+      paramLabel = "PATH",
+      description = "A folder of PEFT, a file of adapt decompose, or a LoKr file of LyCORIS.")
   private Path path;
 
   @Option(names = "--json", description = "Print one JSON object.")
@@ -62,13 +64,15 @@ final class AdaptInfoCommand implements Callable<Integer> {
               KronShape shape = module.factors().shape();
               main.out.printf(
                   Locale.ROOT,
-                  "%-36s %13s %13s %13s %6d %9.4g%n",
+                  "%-36s %13s %13s %13s %6d %9.4g%s%s%n",
                   name,
                   shape.out() + " x " + shape.in(),
                   shape.m() + " x " + shape.n(),
                   shape.p() + " x " + shape.q(),
                   module.factors().terms(),
-                  module.scale());
+                  module.scale(),
+                  module.principal() ? " pissa" : "",
+                  module.magnitude() == null ? "" : " dora");
             });
     main.out.printf(
         Locale.ROOT,
@@ -93,6 +97,8 @@ final class AdaptInfoCommand implements Callable<Integer> {
       one.put("v", new long[] {shape.p(), shape.q()});
       one.put("terms", module.factors().terms());
       one.put("scale", module.scale());
+      one.put("pissa", module.principal());
+      one.put("dora", module.magnitude() != null);
       modules.add(one);
     }
     object.put("modules", modules);

@@ -7,7 +7,6 @@ import dev.sylvester.runner.format.AdapterFolder.Module;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.nio.file.Path;
-import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.Map;
 
@@ -34,8 +33,7 @@ final class KronFile {
     SafetensorsFile.write(path, tensors, Map.of("format", FORMAT, "version", VERSION));
   }
 
-  static Map<String, Module> read(Path path, Arena arena, Arena scratch) {
-    SafetensorsFile file = SafetensorsFile.open(path, scratch);
+  static Map<String, Module> read(Path path, SafetensorsFile file, Arena arena) {
     String format = file.metadata().getOrDefault("format", "");
     String version = file.metadata().getOrDefault("version", "");
     if (!format.equals(FORMAT) || !version.equals(VERSION)) {
@@ -62,7 +60,7 @@ final class KronFile {
     if (modules.isEmpty()) {
       throw new ModelFormatException(path, "has no tensors");
     }
-    return Collections.unmodifiableMap(modules);
+    return modules;
   }
 
   private static Module module(Path path, Map<String, Tensor> tensors, String name, Arena arena) {
@@ -81,7 +79,7 @@ final class KronFile {
     long[] right = v.shape();
     v.require(left[0], right[1], right[2]);
     KronShape shape = new KronShape(left[1], left[2], right[1], right[2]);
-    return new Module(
+    return Module.of(
         KronFactors.of(DType.F32, left[0], shape, u.finiteFloats(arena), v.finiteFloats(arena)), 1);
   }
 

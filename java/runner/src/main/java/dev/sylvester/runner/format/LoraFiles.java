@@ -1,7 +1,5 @@
 package dev.sylvester.runner.format;
 
-import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
-
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
@@ -9,7 +7,6 @@ import dev.sylvester.kernels.KronFactors;
 import dev.sylvester.kernels.KronShape;
 import java.io.IOException;
 import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
@@ -19,8 +16,7 @@ import java.util.Map;
 final class LoraFiles {
   private LoraFiles() {}
 
-  static void write(Path config, Path weights, Map<String, KronFactors> modules, Arena arena)
-      throws IOException {
+  static void write(Path folder, Map<String, KronFactors> modules, Arena arena) throws IOException {
     Map<String, SafetensorsFile.Floats> tensors = new LinkedHashMap<>();
     modules.forEach(
         (name, factors) -> {
@@ -30,17 +26,19 @@ final class LoraFiles {
                 "module %s is no LoRA: its factors are %s".formatted(name, shape));
           }
           long rank = factors.terms();
-          String prefix = AdapterFolder.PREFIX + name;
+          String prefix = PeftFolder.PREFIX + name;
           tensors.put(
               prefix + ".lora_A.weight",
               new SafetensorsFile.Floats(new long[] {rank, shape.in()}, factors.v()));
           tensors.put(
               prefix + ".lora_B.weight",
               new SafetensorsFile.Floats(
-                  new long[] {shape.out(), rank}, transposed(factors.u(), rank, arena)));
+                  new long[] {shape.out(), rank},
+                  Matrices.transposed(factors.u(), rank, shape.out(), arena)));
         });
-    SafetensorsFile.write(weights, tensors, Map.of("format", "pt"));
-    Files.write(config, new ObjectMapper().writeValueAsBytes(config(modules)));
+    SafetensorsFile.write(folder.resolve(PeftFolder.WEIGHTS), tensors, Map.of("format", "pt"));
+    Files.write(
+        folder.resolve(PeftFolder.CONFIG), new ObjectMapper().writeValueAsBytes(config(modules)));
   }
 
   private static ObjectNode config(Map<String, KronFactors> modules) {
@@ -62,16 +60,5 @@ final class LoraFiles {
           }
         });
     return config;
-  }
-
-  private static MemorySegment transposed(MemorySegment u, long rank, Arena arena) {
-    MemorySegment b = arena.allocate(u.byteSize(), 64);
-    long out = u.byteSize() / Float.BYTES / rank;
-    for (long k = 0; k < rank; k++) {
-      for (long o = 0; o < out; o++) {
-        b.setAtIndex(JAVA_FLOAT, o * rank + k, u.getAtIndex(JAVA_FLOAT, k * out + o));
-      }
-    }
-    return b;
   }
 }

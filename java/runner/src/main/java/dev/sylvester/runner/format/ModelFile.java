@@ -1,5 +1,7 @@
 package dev.sylvester.runner.format;
 
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.util.Collection;
 import java.util.Optional;
@@ -45,6 +47,28 @@ public sealed interface ModelFile extends AutoCloseable permits GgufFile, Safete
                 new ModelFormatException(
                     path(), "tensor " + ModelFormatException.quote(name) + " is missing"))
         .require(shape);
+  }
+
+  /**
+   * Weights of a linear layer of the decoder: out rows of in floats, in transformers' order
+   * whatever the file's own is.
+   *
+   * @param layer its name, without {@code .weight}
+   */
+  default MemorySegment floats(String layer, long out, long in, Arena arena) {
+    Tensor tensor = require(layer + ".weight", out, in);
+    MemorySegment weights = arena.allocate(out * in * Float.BYTES, 64);
+    tensor.dtype().toFloat(tensor.data(), out * in, weights);
+    if (!config().reordersRows(layer)) {
+      return weights;
+    }
+    MemorySegment ordered = arena.allocate(weights.byteSize(), 64);
+    long bytes = in * Float.BYTES;
+    for (long row = 0; row < out; row++) {
+      long to = config().rowInTransformers(row);
+      MemorySegment.copy(weights, row * bytes, ordered, to * bytes, bytes);
+    }
+    return ordered;
   }
 
   /** All tensors, in file order. */

@@ -60,7 +60,7 @@ public final class Evaluator implements AutoCloseable {
 
   private int sinkRows;
 
-  private record Logits(MemorySegment values, MemorySegment[] outputs) {}
+  private record Logits(MemorySegment values, Projection.Outputs outputs) {}
 
   /** An empty text; the cache is closed with it. */
   Evaluator(TextCaches caches, TextCache cache) {
@@ -247,7 +247,7 @@ public final class Evaluator implements AutoCloseable {
         before + count,
         (first, rows, end) -> {
           int skipped = Math.max(0, before - first);
-          MemorySegment[] outputs =
+          Projection.Outputs outputs =
               first + skipped == before
                   ? block.outputs()
                   : outputs(block, first + skipped - before);
@@ -256,7 +256,7 @@ public final class Evaluator implements AutoCloseable {
     return block.values();
   }
 
-  private MemorySegment[] outputs(Logits of, int row) {
+  private Projection.Outputs outputs(Logits of, int row) {
     return weights.head().outputs(of.values().asSlice(logitsBytes(row)));
   }
 

@@ -1,9 +1,10 @@
 package dev.sylvester.runner.layers;
 
+import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
+
 import dev.sylvester.kernels.DType;
 import dev.sylvester.kernels.Matrix;
 import dev.sylvester.kernels.ThreadPool;
-import dev.sylvester.kernels.Workspace;
 import dev.sylvester.runner.format.ModelFile;
 import dev.sylvester.runner.format.Tensor;
 import java.lang.foreign.Arena;
@@ -11,6 +12,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.IntStream;
 import java.util.stream.LongStream;
 
 /**
@@ -24,23 +26,20 @@ final class Projection {
 
   private record Group(Matrix matrix, MemorySegment bias, long firstOutput) {}
 
-  private record Change(LayerAdapters.Delta delta, long firstOutput) {}
-
+  private final int index;
+  private final List<Part> parts;
+  private final long cols;
   private final List<Group> groups;
-  private final List<Change> changes;
 
-  private Projection(List<Group> groups, List<Change> changes) {
+  private Projection(int index, List<Part> parts, long cols, List<Group> groups) {
+    this.index = index;
+    this.parts = parts;
+    this.cols = cols;
     this.groups = groups;
-    this.changes = changes;
   }
 
   static Projection load(
-      ModelFile file,
-      List<Part> parts,
-      long cols,
-      LayerAdapters adapters,
-      Arena arena,
-      ThreadPool pool) {
+      ModelFile file, int index, List<Part> parts, long cols, Arena arena, ThreadPool pool) {
     List<Group> groups = new ArrayList<>();
     long first = 0;
     for (int i = 0; i < parts.size(); ) {
@@ -50,19 +49,31 @@ final class Projection {
       first += members.stream().mapToLong(Part::rows).sum();
       i = end;
     }
-    return new Projection(List.copyOf(groups), changes(parts, cols, adapters));
+    return new Projection(index, parts, cols, List.copyOf(groups));
   }
 
-  private static List<Change> changes(List<Part> parts, long cols, LayerAdapters adapters) {
-    List<Change> changes = new ArrayList<>();
-    long first = 0;
-    for (Part part : parts) {
-      for (LayerAdapters.Delta delta : adapters.of(part.name(), part.rows(), cols)) {
-        changes.add(new Change(delta, first));
-      }
-      first += part.rows();
-    }
-    return List.copyOf(changes);
+  /** Its place among the model's. */
+  int index() {
+    return index;
+  }
+
+  List<Part> parts() {
+    return parts;
+  }
+
+  /** Inputs. */
+  long cols() {
+    return cols;
+  }
+
+  /** Outputs. */
+  long rows() {
+    return firstOutput(parts.size());
+  }
+
+  /** Where the outputs of a part begin. */
+  long firstOutput(int part) {
+    return parts.stream().limit(part).mapToLong(Part::rows).sum();
   }
 
   private static int endOfGroup(ModelFile file, List<Part> parts, int begin, long cols) {
@@ -109,37 +120,75 @@ final class Projection {
   }
 
   /**
-   * Where {@link #multiply} puts the outputs of each matrix and adapter, worked out once for a
-   * buffer.
+   * Where {@link #multiply} puts outputs, worked out once for a buffer.
+   *
+   * @param ofMatrices where those of each packed matrix begin
+   * @param ofParts the same for each layer
    */
-  MemorySegment[] outputs(MemorySegment y) {
-    return LongStream.concat(
-            groups.stream().mapToLong(Group::firstOutput),
-            changes.stream().mapToLong(Change::firstOutput))
+  record Outputs(MemorySegment[] ofMatrices, MemorySegment[] ofParts) {}
+
+  Outputs outputs(MemorySegment y) {
+    return new Outputs(
+        slices(y, groups.stream().mapToLong(Group::firstOutput)),
+        slices(y, IntStream.range(0, parts.size()).mapToLong(this::firstOutput)));
+  }
+
+  private static MemorySegment[] slices(MemorySegment y, LongStream firstOutputs) {
+    return firstOutputs
         .mapToObj(first -> y.asSlice(first * Float.BYTES))
         .toArray(MemorySegment[]::new);
   }
 
-  /** y = W x + bias, or y += W x + bias, for each of m rows. */
+  /** y = W x + bias, or y += W x + bias, for each of m rows; and what their adapters add. */
   void multiply(
       MemorySegment x,
       long xStride,
-      long m,
+      int m,
       boolean accumulate,
-      MemorySegment[] outputs,
+      Outputs outputs,
       long yStride,
-      Workspace workspace,
+      Scratch s,
       ThreadPool pool) {
+    boolean gained = s.gained(this, m);
     for (int i = 0; i < groups.size(); i++) {
       Group group = groups.get(i);
-      group
-          .matrix()
-          .multiply(x, xStride, m, group.bias(), accumulate, outputs[i], yStride, workspace, pool);
+      MemorySegment y = outputs.ofMatrices[i];
+      Matrix matrix = group.matrix;
+      if (gained) {
+        MemorySegment product = s.product(m * matrix.rows());
+        matrix.multiply(x, xStride, m, null, false, product, matrix.rows(), s.workspace, pool);
+        addGained(group, product, m, accumulate, y, yStride, s);
+      } else {
+        matrix.multiply(x, xStride, m, group.bias, accumulate, y, yStride, s.workspace, pool);
+      }
     }
-    for (int i = 0; i < changes.size(); i++) {
-      LayerAdapters.Delta delta = changes.get(i).delta();
-      MemorySegment y = outputs[groups.size() + i];
-      delta.adapter().apply(delta.scale(), x, xStride, m, true, y, yStride, workspace, pool);
+    if (s.adaptersOfRows == null) {
+      s.adapters.apply(this, x, xStride, m, outputs.ofParts, yStride, s, pool);
+    } else {
+      AdapterSet.apply(s.adaptersOfRows, this, x, xStride, m, outputs.ofParts, yStride, s, pool);
+    }
+  }
+
+  /** y = gain product + bias, or y += that. */
+  private void addGained(
+      Group group,
+      MemorySegment product,
+      int m,
+      boolean accumulate,
+      MemorySegment y,
+      long yStride,
+      Scratch s) {
+    int rows = (int) group.matrix.rows();
+    int first = (int) group.firstOutput;
+    for (int row = 0; row < m; row++) {
+      float[] gain = s.adaptersOf(row).gain(this);
+      for (int o = 0; o < rows; o++) {
+        float value = product.getAtIndex(JAVA_FLOAT, (long) row * rows + o);
+        value = gain == null ? value : gain[first + o] * value;
+        value += group.bias == null ? 0 : group.bias.getAtIndex(JAVA_FLOAT, o);
+        long at = row * yStride + o;
+        y.setAtIndex(JAVA_FLOAT, at, accumulate ? y.getAtIndex(JAVA_FLOAT, at) + value : value);
+      }
     }
   }
 }

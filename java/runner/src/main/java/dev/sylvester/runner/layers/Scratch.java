@@ -5,6 +5,7 @@ import dev.sylvester.runner.format.ModelConfig;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
 
 /**
  * Activations of up to {@code rows} tokens. Slices are made here, once, so that a forward pass
@@ -15,10 +16,10 @@ final class Scratch implements AutoCloseable {
 
   /** Where a layer's products go; layers differ when the file mixes types. */
   record LayerOutputs(
-      MemorySegment[] queryKeyValue,
-      MemorySegment[] hiddenOfAttention,
-      MemorySegment[] gateUp,
-      MemorySegment[] hiddenOfFeedForward) {}
+      Projection.Outputs queryKeyValue,
+      Projection.Outputs hiddenOfAttention,
+      Projection.Outputs gateUp,
+      Projection.Outputs hiddenOfFeedForward) {}
 
   private final Arena arena = Arena.ofShared();
 
@@ -41,9 +42,18 @@ final class Scratch implements AutoCloseable {
   final LayerOutputs[] layers;
   final Workspace workspace = new Workspace();
 
+  /** Of all rows. */
+  AdapterSet adapters;
+
+  /** Of each row, where they differ; otherwise null. */
+  AdapterSet[] adaptersOfRows;
+
+  private MemorySegment product = MemorySegment.NULL;
+
   Scratch(Weights weights, int rows) {
     ModelConfig c = weights.config();
     this.rows = rows;
+    adapters = weights.adapters();
     attentionStride = (long) c.heads() * c.headDim();
     long keyCols = (long) c.kvHeads() * c.headDim();
     queryKeyValueStride = attentionStride + 2 * keyCols;
@@ -75,6 +85,26 @@ final class Scratch implements AutoCloseable {
   /** Rows from {@code row} on; row 0 makes no object. */
   MemorySegment ofRow(MemorySegment rows, long stride, int row) {
     return row == 0 ? rows : rows.asSlice(row * stride * Float.BYTES);
+  }
+
+  AdapterSet adaptersOf(int row) {
+    return adaptersOfRows == null ? adapters : adaptersOfRows[row];
+  }
+
+  /** Whether adapters scale what a projection's own weights give for one of the first rows. */
+  boolean gained(Projection projection, int rows) {
+    if (adaptersOfRows == null) {
+      return adapters.gain(projection) != null;
+    }
+    return Arrays.stream(adaptersOfRows, 0, rows).anyMatch(set -> set.gain(projection) != null);
+  }
+
+  /** Room for so many floats, outputs of weights before they are scaled. */
+  MemorySegment product(long floats) {
+    if (product.byteSize() < floats * Float.BYTES) {
+      product = arena.allocate(floats * Float.BYTES, ALIGNMENT);
+    }
+    return product;
   }
 
   private MemorySegment floats(long cols) {

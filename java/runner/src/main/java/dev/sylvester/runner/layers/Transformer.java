@@ -78,7 +78,7 @@ final class Transformer {
     Nn.rmsNorm(s.hidden, width, layer.attentionNorm(), eps, rows, width, s.normed, width, pool);
     layer
         .queryKeyValue()
-        .multiply(s.normed, width, rows, false, outputs.queryKeyValue(), stride, s.workspace, pool);
+        .multiply(s.normed, width, rows, false, outputs.queryKeyValue(), stride, s, pool);
     if (layer.queryNorm() != null) {
       normHeads(s.queries, layer.queryNorm(), config.heads(), rows, stride);
       normHeads(s.keys, layer.keyNorm(), config.kvHeads(), rows, stride);
@@ -105,7 +105,7 @@ final class Transformer {
             true,
             outputs.hiddenOfAttention(),
             width,
-            s.workspace,
+            s,
             pool);
   }
 
@@ -126,33 +126,23 @@ final class Transformer {
     long width = config.hiddenSize();
     long stride = s.gateUpStride;
     Nn.rmsNorm(s.hidden, width, layer.feedForwardNorm(), eps, rows, width, s.normed, width, pool);
-    layer
-        .gateUp()
-        .multiply(s.normed, width, rows, false, outputs.gateUp(), stride, s.workspace, pool);
+    layer.gateUp().multiply(s.normed, width, rows, false, outputs.gateUp(), stride, s, pool);
     long inner = config.intermediateSize();
     Nn.swiGlu(s.gate, stride, s.up, stride, rows, inner, s.activated, inner, pool);
     layer
         .down()
-        .multiply(
-            s.activated,
-            inner,
-            rows,
-            true,
-            outputs.hiddenOfFeedForward(),
-            width,
-            s.workspace,
-            pool);
+        .multiply(s.activated, inner, rows, true, outputs.hiddenOfFeedForward(), width, s, pool);
   }
 
   /** Logits of hidden states; logits: rows of the vocabulary's size. Fills {@code s.normed}. */
-  void head(Scratch s, MemorySegment hidden, int rows, MemorySegment[] logits) {
+  void head(Scratch s, MemorySegment hidden, int rows, Projection.Outputs logits) {
     long width = config.hiddenSize();
     Nn.rmsNorm(hidden, width, weights.norm(), eps, rows, width, s.normed, width, pool);
     project(s, rows, logits);
   }
 
   /** The same for a tree: rows of logits are its nodes in their own order. */
-  void head(Scratch s, TokenTree tree, MemorySegment[] logits) {
+  void head(Scratch s, TokenTree tree, Projection.Outputs logits) {
     long width = config.hiddenSize();
     for (int row = 0; row < tree.count(); row++) {
       MemorySegment from = s.ofRow(s.hidden, width, row);
@@ -162,10 +152,8 @@ final class Transformer {
     project(s, tree.count(), logits);
   }
 
-  private void project(Scratch s, int rows, MemorySegment[] logits) {
+  private void project(Scratch s, int rows, Projection.Outputs logits) {
     long width = config.hiddenSize();
-    weights
-        .head()
-        .multiply(s.normed, width, rows, false, logits, config.vocabSize(), s.workspace, pool);
+    weights.head().multiply(s.normed, width, rows, false, logits, config.vocabSize(), s, pool);
   }
 }

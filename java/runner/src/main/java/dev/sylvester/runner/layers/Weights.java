@@ -11,6 +11,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.Stream;
 
 /**
  * A model's weights, packed for the kernels. Only the embedding rows stay in the mapped file.
@@ -22,6 +23,7 @@ import java.util.List;
  * @param norm of the last layer's output
  * @param head hidden size to vocabulary
  * @param rope rotary positions
+ * @param adapters beside them
  */
 public record Weights(
     ModelConfig config,
@@ -30,7 +32,8 @@ public record Weights(
     List<Layer> layers,
     MemorySegment norm,
     Projection head,
-    Rope rope) {
+    Rope rope,
+    AdapterSet adapters) {
 
   /**
    * One decoder layer.
@@ -61,25 +64,20 @@ public record Weights(
    * @param arena owns the packed form
    */
   public static Weights load(ModelFile file, int context, Arena arena, ThreadPool pool) {
-    return load(file, context, List.of(), arena, pool);
+    return new Loader(file, arena, pool).load(context);
   }
 
-  /**
-   * Packs all weights of a model, adapters beside them.
-   *
-   * @param adapters added up
-   * @throws IllegalArgumentException that names the module of an adapter which does not fit
-   */
-  public static Weights load(
-      ModelFile file,
-      int context,
-      List<LayerAdapters.Scaled> adapters,
-      Arena arena,
-      ThreadPool pool) {
-    LayerAdapters changes = new LayerAdapters(adapters, file.config(), arena);
-    Weights weights = new Loader(file, changes, arena, pool).load(context);
-    changes.requireAllUsed();
-    return weights;
+  /** The same with adapters that texts have unless they are given others. */
+  public Weights withAdapters(AdapterSet set) {
+    return new Weights(config, embedding, embeddingType, layers, norm, head, rope, set);
+  }
+
+  /** All projections, each at its index. */
+  List<Projection> projections() {
+    return Stream.concat(
+            layers.stream().flatMap(l -> Stream.of(l.queryKeyValue, l.output, l.gateUp, l.down)),
+            Stream.of(head))
+        .toList();
   }
 
   /** What packed caches must know of its attention. */
@@ -105,7 +103,17 @@ public record Weights(
         pool);
   }
 
-  private record Loader(ModelFile file, LayerAdapters adapters, Arena arena, ThreadPool pool) {
+  private static final class Loader {
+    private final ModelFile file;
+    private final Arena arena;
+    private final ThreadPool pool;
+    private int projections;
+
+    Loader(ModelFile file, Arena arena, ThreadPool pool) {
+      this.file = file;
+      this.arena = arena;
+      this.pool = pool;
+    }
 
     Weights load(int context) {
       ModelConfig c = file.config();
@@ -122,7 +130,8 @@ public record Weights(
           List.copyOf(layers),
           vector("model.norm.weight", c.hiddenSize()),
           projection(c.hiddenSize(), new Projection.Part(head, c.vocabSize(), false)),
-          RopeFrequencies.of(c.rope(), context, arena));
+          RopeFrequencies.of(c.rope(), context, arena),
+          AdapterSet.NONE);
     }
 
     private Layer layer(String prefix) {
@@ -157,7 +166,7 @@ public record Weights(
     }
 
     private Projection projection(long cols, Projection.Part... parts) {
-      return Projection.load(file, List.of(parts), cols, adapters, arena, pool);
+      return Projection.load(file, projections++, List.of(parts), cols, arena, pool);
     }
   }
 }

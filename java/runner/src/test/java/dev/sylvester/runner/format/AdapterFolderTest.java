@@ -5,7 +5,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.data.Offset.offset;
 
-import dev.sylvester.kernels.DType;
 import dev.sylvester.kernels.KronShape;
 import dev.sylvester.runner.format.AdapterFolder.Module;
 import java.io.IOException;
@@ -34,26 +33,55 @@ class AdapterFolderTest {
     arena.close();
   }
 
-  /** PEFT's get_delta_weight: tests/golden/make_adapters.py. */
+  /** PEFT's get_delta_weight, or its merging where the model's weights count: make_adapters.py. */
   @ParameterizedTest
-  @ValueSource(strings = {"lora", "lora-patterns", "lora-bf16", "lokr", "lokr-split", "lokr-both"})
+  @ValueSource(
+      strings = {
+        "lora",
+        "lora-patterns",
+        "lora-bf16",
+        "lokr",
+        "lokr-split",
+        "lokr-both",
+        "dora",
+        "pissa",
+        "pissa-dora",
+        "pissa-converted"
+      })
   void deltasArePefts(String name) {
-    AdapterFolder adapter = AdapterFolder.read(GOLDEN.resolve(name), arena);
-    Map<String, Tensor> reference =
-        SafetensorsFile.open(GOLDEN.resolve(name).resolve("reference.safetensors"), arena)
-            .tensors();
+    Path made = GOLDEN.resolve(name);
+    assertDeltas(AdapterFolder.read(made, arena), made.resolve("reference.safetensors"));
+  }
+
+  /** LyCORIS's get_weight: tests/golden/make_lycoris.py. */
+  @ParameterizedTest
+  @ValueSource(strings = {"split", "both", "full"})
+  void deltasAreThoseOfLycoris(String name) {
+    Path made = GOLDEN.resolve("lycoris");
+    assertDeltas(
+        AdapterFolder.read(made.resolve(name + ".safetensors"), arena),
+        made.resolve(name + "-reference.safetensors"));
+  }
+
+  private void assertDeltas(AdapterFolder adapter, Path file) {
+    Map<String, Tensor> reference = SafetensorsFile.open(file, arena).tensors();
+    Map<String, Tensor> base =
+        SafetensorsFile.open(GOLDEN.resolve("base.safetensors"), arena).tensors();
     assertThat(adapter.modules().keySet()).isEqualTo(reference.keySet());
     reference.forEach(
         (module, want) -> {
-          Module got = adapter.modules().get(module);
-          KronShape shape = got.factors().shape();
+          KronShape shape = adapter.modules().get(module).factors().shape();
           assertThat(new long[] {shape.out(), shape.in()}).isEqualTo(want.shape());
+          MemorySegment weights =
+              adapter.modules().get(module).relative()
+                  ? base.get(module + ".weight").finiteFloats(arena)
+                  : null;
           MemorySegment delta = arena.allocate(JAVA_FLOAT, want.elements());
-          got.factors().writeDelta(got.scale(), false, DType.F32, delta, shape.in(), null);
+          LayerChange.of(adapter, module, weights, arena, null).addTo(1, weights, delta, null);
           for (long i = 0; i < want.elements(); i++) {
             float expected = want.data().get(JAVA_FLOAT.withByteAlignment(1), i * Float.BYTES);
             assertThat(delta.getAtIndex(JAVA_FLOAT, i))
-                .as("%s %s %d", name, module, i)
+                .as("%s %s %d", file, module, i)
                 .isCloseTo(expected, offset(1e-6f));
           }
         });
@@ -110,7 +138,12 @@ class AdapterFolderTest {
     config = "{\"peft_type\": \"IA3\"}";
     assertRefused("key 'peft_type' is 'IA3', expected LORA or LOKR");
     config = "{\"peft_type\": \"LORA\", \"r\": 2, \"lora_alpha\": 4, \"use_dora\": true}";
-    assertRefused("key 'use_dora' is true, expected false: DoRA is not supported");
+    assertRefused("lacks tensor 'base_model.model.layers.0.q_proj.lora_magnitude_vector'");
+    config =
+        "{\"peft_type\": \"LORA\", \"r\": 2, \"lora_alpha\": 4, \"init_lora_weights\": \"olora\"}";
+    assertRefused("key 'init_lora_weights' is 'olora', expected a start from");
+    config = config.replace("olora", "pissa_niter_4");
+    assertRefused("key 'init_lora_weights' is 'pissa_niter_4'");
     config = "{\"peft_type\": \"LORA\", \"lora_alpha\": 4}";
     assertRefused("key 'r' is missing");
     config = "{\"peft_type\": \"LORA\", \"r\": 2.5, \"lora_alpha\": 4}";
@@ -121,6 +154,71 @@ class AdapterFolderTest {
     assertRefused("has the scale");
     config = "{\"peft_type\": \"LORA\", \"r\": 2, \"lora_alpha\": 4, \"rank_pattern\": {\"(\": 1}}";
     assertRefused("expected a regular expression");
+  }
+
+  private AdapterFolder readFile() {
+    Path file = folder.resolve("lokr.safetensors");
+    try {
+      SafetensorsFile.write(file, tensors, Map.of());
+    } catch (IOException e) {
+      throw new AssertionError(e);
+    }
+    return AdapterFolder.read(file, arena);
+  }
+
+  private void assertFileRefused(String problem) {
+    assertThatThrownBy(this::readFile)
+        .isInstanceOf(ModelFormatException.class)
+        .hasMessageContaining(problem)
+        .hasMessageNotContaining("\n");
+  }
+
+  /** Files carry 1e10 as alpha where nothing scales. */
+  @Test
+  void lycorisScalesOnlySplitFactors() {
+    String q = "lycoris_model_layers_3_self_attn_q_proj.";
+    add(q + "lokr_w1", 2, 3);
+    add(q + "lokr_w2", 4, 5);
+    add(q + "alpha");
+    tensors.get(q + "alpha").data().setAtIndex(JAVA_FLOAT, 0, 1e10f);
+    Module module = readFile().modules().get("model.layers.3.self_attn.q_proj");
+    assertThat(module.scale()).isEqualTo(1);
+    assertThat(module.factors().shape()).isEqualTo(new KronShape(2, 3, 4, 5));
+    tensors.remove(q + "lokr_w2");
+    assertFileRefused("lacks tensor '" + q + "lokr_w2_a'");
+    add(q + "lokr_w2_a", 4, 2);
+    add(q + "lokr_w2_b", 2, 5);
+    module = readFile().modules().get("model.layers.3.self_attn.q_proj");
+    assertThat(module.scale()).isEqualTo(5e9f);
+    add(q + "lokr_w2_b", 1, 5);
+    assertFileRefused("lokr_w2_b' has shape [1, 5], expected [2, 5]");
+    tensors.remove(q + "alpha");
+    assertFileRefused("lacks tensor '" + q + "alpha'");
+    add(q + "alpha");
+    add(q + "lokr_w2_b", 2, 5);
+    add(q + "dora_scale", 1, 15);
+    assertFileRefused("has dora_scale: weights decomposed by LyCORIS are not supported");
+    tensors.remove(q + "dora_scale");
+    add(q + "lokr_t2", 2, 2);
+    assertFileRefused("lokr_t2' is no part of LoKr by LyCORIS");
+    tensors.clear();
+    add("lora_unet_down_blocks_0.lokr_w1", 2, 3);
+    assertFileRefused("module 'lora_unet_down_blocks_0' is for no layer of a decoder");
+  }
+
+  /** Rows whose changed weights are zero have no direction. */
+  @Test
+  void rowsWithoutNormAreNamed() {
+    lora();
+    add("base_model.model.layers.0.q_proj.lora_magnitude_vector", 5);
+    config = "{\"peft_type\": \"LORA\", \"r\": 2, \"lora_alpha\": 4, \"use_dora\": true}";
+    AdapterFolder adapter = read();
+    MemorySegment weights = arena.allocate(JAVA_FLOAT, 30);
+    weights.fill((byte) 1);
+    weights.asSlice(3 * 24, 24).fill((byte) 0);
+    assertThatThrownBy(() -> LayerChange.of(adapter, "layers.0.q_proj", weights, arena, null))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessageContaining("module layers.0.q_proj is without a norm in row 3");
   }
 
   @Test
