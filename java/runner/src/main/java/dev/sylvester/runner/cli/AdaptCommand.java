@@ -12,6 +12,7 @@ import picocli.CommandLine.Spec;
       AdaptSpectrumCommand.class,
       AdaptDecomposeCommand.class,
       AdaptMergeCommand.class,
+      AdaptExportCommand.class,
       AdaptInfoCommand.class
     },
     synopsisSubcommandLabel = "WHAT",

@@ -7,8 +7,10 @@ import java.lang.foreign.Arena;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Collections;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.IntStream;
 
 /**
  * An adapter as PEFT saves it: adapter_config.json and adapter_model.safetensors. LoRA (also
@@ -123,8 +125,50 @@ public record AdapterFolder(Path path, Map<String, Module> modules) {
    * @throws IOException when it cannot be written
    */
   public static void writeLora(Path folder, Map<String, KronFactors> modules) throws IOException {
+    Map<String, LayerChange> changes = new LinkedHashMap<>();
+    modules.forEach((name, factors) -> changes.put(name, LayerChange.of(factors)));
+    writeScaledLora(folder, changes);
+  }
+
+  /**
+   * The same of factors with scales, which become alpha.
+   *
+   * @param modules that are {@link LayerChange#isLora}, by name
+   * @throws IOException when it cannot be written
+   */
+  public static void writeScaledLora(Path folder, Map<String, LayerChange> modules)
+      throws IOException {
     try (Arena arena = Arena.ofShared()) {
-      NewFolder.create(folder, made -> LoraFiles.write(made, modules, arena));
+      NewFolder.create(folder, made -> PeftWriter.lora(made, modules, arena));
     }
+  }
+
+  /**
+   * Writes a folder that PEFT reads as LoKr, or, where modules have several terms, one folder of
+   * each term, {@code term1} and so on within it: PEFT adds up what is active. As a whole or not at
+   * all.
+   *
+   * @param folder that does not exist yet
+   * @param modules without gains, by name
+   * @return the folders of PEFT
+   * @throws IllegalArgumentException when PEFT has no factor that cuts all layers so
+   * @throws IOException when it cannot be written
+   */
+  public static List<Path> writeLokr(Path folder, Map<String, LayerChange> modules)
+      throws IOException {
+    long factor = LokrTerms.factor(modules);
+    List<Map<String, LayerChange>> terms = LokrTerms.of(modules);
+    NewFolder.create(
+        folder,
+        made -> {
+          for (int k = 0; k < terms.size(); k++) {
+            Path part = LokrTerms.folder(made, k, terms.size());
+            Files.createDirectories(part);
+            PeftWriter.lokr(part, terms.get(k), factor);
+          }
+        });
+    return IntStream.range(0, terms.size())
+        .mapToObj(k -> LokrTerms.folder(folder, k, terms.size()))
+        .toList();
   }
 }

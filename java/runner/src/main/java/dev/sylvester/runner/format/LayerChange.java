@@ -19,6 +19,16 @@ import java.lang.foreign.MemorySegment;
  * @param gains of the rows, or null for none
  */
 public record LayerChange(KronFactors factors, float scale, float[] gains) {
+  /** A sum of terms as it is. */
+  public static LayerChange of(KronFactors factors) {
+    return new LayerChange(factors, 1, null);
+  }
+
+  /** Whether it is {@code scale B A}. */
+  public boolean isLora() {
+    KronShape shape = factors.shape();
+    return gains == null && shape.equals(KronShape.lora(shape.out(), shape.in()));
+  }
 
   /**
    * The change that a module makes of a layer.

@@ -120,6 +120,32 @@ class AdaptCliTest {
     assertThat(Path.of(out)).doesNotExist();
   }
 
+  @Test
+  void adaptersAreExported() {
+    String[] common = {"adapt", "export", ADAPTERS.resolve("lokr").toString(), "-o"};
+    String lora = folder.resolve("lora").toString();
+    JsonNode json = run(with(common, lora, "--rank", "2", "--json")).json();
+    assertThat(json.get("error").doubleValue()).isBetween(0.1, 1.0);
+    assertThat(json.get("parameters").intValue()).isEqualTo(2 * 2 * (44 + 60));
+    assertThat(json.get("modules")).hasSize(4);
+    assertThat(json.get("modules").get(0).get("terms").intValue()).isEqualTo(2);
+    assertThat(json.get("modules").get(0).get("error").doubleValue()).isBetween(0.1, 1.0);
+    assertThat(run("adapt", "info", lora).out()).contains("layers.1.up_proj");
+    String lokr = folder.resolve("lokr").toString();
+    assertThat(run(with(common, lokr, "--to", "lokr")).out())
+        .isEqualTo(lokr + ": 4 modules, 212 parameters, relative error 0.00\n");
+    String converted = folder.resolve("converted").toString();
+    String[] pissa = {"adapt", "export", ADAPTERS.resolve("pissa").toString(), "-o", converted};
+    assertFails(run(pissa), "layers.0.q_proj is DoRA or PiSSA, which needs the model");
+    String initial = ADAPTERS.resolve("pissa-initial").toString();
+    assertThat(run(with(pissa, "--initial", initial)).out())
+        .isEqualTo(converted + ": 4 modules, 1,008 parameters, relative error 0.00\n");
+    assertFails(run(with(common, lora)), "lora: exists already");
+    assertFails(run(with(common, lora, "--rank", "0")), "rank is 0");
+    assertFails(run(with(common, lora, "--rank", "3", "--to", "lokr")), "is of lora only");
+    assertFails(run(with(pissa, "--initial", initial, "-m", "gsm-mini")), "makes -m needless");
+  }
+
   private static String[] with(String[] arguments, String... more) {
     return Stream.concat(Stream.of(arguments), Stream.of(more)).toArray(String[]::new);
   }
