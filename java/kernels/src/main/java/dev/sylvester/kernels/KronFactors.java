@@ -147,17 +147,7 @@ public final class KronFactors {
       MemorySegment w,
       long stride,
       ThreadPool pool) {
-    String function = "KronFactors.writeDelta";
-    Args.present(function, "wType", wType);
-    long bytes =
-        Args.extent(
-            function,
-            "w",
-            shape.out(),
-            shape.in(),
-            stride,
-            wType == DType.F32 ? Float.BYTES : Short.BYTES);
-    Args.output(function, "w", w, bytes);
+    Args.output("KronFactors.writeDelta", "w", w, extent("KronFactors.writeDelta", wType, stride));
     try (Arena arena = Arena.ofConfined()) {
       SylvesterException.check(
           SylvesterFfi.syl_kron_delta(
@@ -168,6 +158,43 @@ public final class KronFactors {
               w,
               stride,
               ThreadPool.handle(pool)));
+    }
+  }
+
+  private long extent(String function, DType wType, long stride) {
+    Args.present(function, "wType", wType);
+    return Args.extent(
+        function,
+        "w",
+        shape.out(),
+        shape.in(),
+        stride,
+        wType == DType.F32 ? Float.BYTES : Short.BYTES);
+  }
+
+  /**
+   * Adds the delta to weights until that is closed: as {@link #writeDelta}, but every byte comes
+   * back. What lies between the rows must not change meanwhile.
+   *
+   * @param scale factor on the delta
+   * @param wType of W: F32, F16 or BF16
+   * @param w out rows of in elements
+   * @param stride elements from row to row, at least in
+   * @param pool threads, or null
+   * @return what restores the weights
+   */
+  public Merged mergeInto(
+      double scale, DType wType, MemorySegment w, long stride, ThreadPool pool) {
+    String function = "KronFactors.mergeInto";
+    long bytes = extent(function, wType, stride);
+    Args.output(function, "w", w, bytes);
+    Merged merged = new Merged(w.asSlice(0, bytes));
+    try {
+      writeDelta(scale, true, wType, w, stride, pool);
+      return merged;
+    } catch (RuntimeException | Error e) {
+      merged.close();
+      throw e;
     }
   }
 

@@ -8,6 +8,7 @@ import static dev.sylvester.kernels.TestData.gaussian;
 import static dev.sylvester.kernels.TestData.get;
 import static dev.sylvester.kernels.TestData.rows;
 import static dev.sylvester.kernels.TestData.toArray;
+import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.data.Offset.offset;
@@ -158,6 +159,32 @@ class KronTest {
         Status.BAD_SHAPE, "w has", () -> factors.writeDelta(1, false, DType.F32, w, 10, null));
     assertRefused(
         Status.BAD_VALUE, "type is 8", () -> factors.writeDelta(1, false, DType.Q8_0, w, 9, null));
+  }
+
+  /** Subtraction would leave roundings, which the last assertion is about. */
+  @Test
+  void closingRestoresEveryByte() {
+    KronFactors factors = factors(SHAPE, TERMS, 21);
+    for (DType type : List.of(DType.F32, DType.F16, DType.BF16)) {
+      MemorySegment w = floats(arena, gaussian(22, 15 * 9));
+      if (type != DType.F32) {
+        MemorySegment floats = w;
+        w = arena.allocate(15 * 9 * Short.BYTES);
+        type.fromFloat(floats, 15 * 9, w);
+      }
+      byte[] before = w.toArray(JAVA_BYTE);
+      for (int cycle = 0; cycle < 1000; cycle++) {
+        Merged merged = factors.mergeInto(0.01 * (cycle + 1), type, w, 9, null);
+        assertThat(w.mismatch(MemorySegment.ofArray(before))).isNotEqualTo(-1);
+        merged.close();
+      }
+      assertThat(w.toArray(JAVA_BYTE)).isEqualTo(before);
+      factors.writeDelta(0.3, true, type, w, 9, null);
+      factors.writeDelta(-0.3, true, type, w, 9, null);
+      assertThat(w.toArray(JAVA_BYTE)).isNotEqualTo(before);
+    }
+    MemorySegment small = arena.allocate(100);
+    assertRefused(Status.BAD_SHAPE, "w has", () -> factors.mergeInto(1, DType.F32, small, 8, null));
   }
 
   /** The loss g . (delta x) is linear in u: its gradient times u is the loss. */

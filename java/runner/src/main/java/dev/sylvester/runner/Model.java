@@ -8,12 +8,17 @@ import dev.sylvester.runner.format.ModelFile;
 import dev.sylvester.runner.format.Tensor;
 import dev.sylvester.runner.hub.Catalog;
 import dev.sylvester.runner.hub.Progress;
+import dev.sylvester.runner.layers.AdapterSet;
+import dev.sylvester.runner.layers.PackedAdapter;
+import dev.sylvester.runner.layers.TextBatch;
 import dev.sylvester.runner.layers.TextCaches;
+import dev.sylvester.runner.layers.Weights;
 import dev.sylvester.runner.text.Tokenizer;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Collections;
 import java.util.HashSet;
 import java.util.List;
@@ -37,6 +42,7 @@ import java.util.stream.Collectors;
  */
 public final class Model implements AutoCloseable {
   private final ModelFile file;
+  private final Weights weights;
   private final List<Adapter> adapters;
   private final int context;
   private final Tokenizer tokenizer;
@@ -48,6 +54,7 @@ public final class Model implements AutoCloseable {
 
   Model(
       ModelFile file,
+      Weights weights,
       List<Adapter> adapters,
       int context,
       Tokenizer tokenizer,
@@ -55,6 +62,7 @@ public final class Model implements AutoCloseable {
       ThreadPool pool,
       ModelCaches caches) {
     this.file = file;
+    this.weights = weights;
     this.adapters = adapters;
     this.context = context;
     this.tokenizer = tokenizer;
@@ -199,9 +207,50 @@ public final class Model implements AutoCloseable {
     return opened(new Session(this, options, kind, kind.loadText(tokens, sinkRows, cache)));
   }
 
+  /**
+   * Appends one token to each of several sessions in one pass, in which they share each read of the
+   * weights. Their adapters may differ. Each gets what {@link Session#append(int)} would give it.
+   *
+   * @param texts sessions of this model with the same cache options, none of them twice, none empty
+   * @param tokens one for each
+   * @throws IllegalArgumentException when the sessions are not such, or a context is full
+   */
+  public void appendEach(List<Session> texts, int[] tokens) {
+    requireOpen();
+    if (texts.isEmpty()
+        || tokens.length != texts.size()
+        || Set.copyOf(texts).size() != tokens.length) {
+      throw new IllegalArgumentException(
+          "there are %d tokens for %d sessions, of which %d differ"
+              .formatted(tokens.length, texts.size(), new HashSet<>(texts).size()));
+    }
+    for (Session text : texts) {
+      if (text.model() != this || !text.cache().equals(texts.getFirst().cache())) {
+        throw new IllegalArgumentException("the sessions are of different models or caches");
+      }
+      if (text.position() == 0) {
+        throw new IllegalArgumentException("a session is empty: it has to read its prompt first");
+      }
+    }
+    TextBatch.append(texts.stream().map(Session::evaluator).toList(), tokens);
+  }
+
+  PackedAdapter pack(Path adapter) {
+    requireOpen();
+    return ModelLoader.pack(adapter, file, weights, Arena.ofAuto(), pool);
+  }
+
+  AdapterMix mix(List<Adapter> of, List<PackedAdapter> packed) {
+    List<AdapterSet.Scaled> scaled = new ArrayList<>();
+    for (int i = 0; i < packed.size(); i++) {
+      scaled.add(new AdapterSet.Scaled(packed.get(i), of.get(i).scale()));
+    }
+    return new AdapterMix(this, of, AdapterSet.of(scaled, weights));
+  }
+
   /** The same for the same model and adapters, whatever their files are called. */
-  String fingerprint() {
-    return ModelFingerprint.of(file, adapters);
+  String fingerprint(List<Adapter> with) {
+    return ModelFingerprint.of(file, with);
   }
 
   Session opened(Session session) {

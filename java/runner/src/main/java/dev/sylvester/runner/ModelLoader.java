@@ -50,7 +50,8 @@ final class ModelLoader {
     Weights weights = weights(file, context, options.adapters(), arena, pool.get());
     ModelCaches caches = opened(new ModelCaches(file, weights, context, pool.get(), options));
     Model model =
-        new Model(file, options.adapters(), context, tokenizer.get(), arena, pool.get(), caches);
+        new Model(
+            file, weights, options.adapters(), context, tokenizer.get(), arena, pool.get(), caches);
     caches.of(options.cache(), model);
     return model;
   }
@@ -60,13 +61,18 @@ final class ModelLoader {
     Weights weights = Weights.load(file, context, arena, pool);
     List<AdapterSet.Scaled> scaled = new ArrayList<>();
     for (Adapter adapter : adapters) {
-      try (Arena scratch = Arena.ofShared()) {
-        AdapterFolder folder = AdapterFolder.read(adapter.folder(), scratch);
-        PackedAdapter packed = PackedAdapter.pack(folder, file, weights, arena, pool);
-        scaled.add(new AdapterSet.Scaled(packed, adapter.scale()));
-      }
+      PackedAdapter packed = pack(adapter.folder(), file, weights, arena, pool);
+      scaled.add(new AdapterSet.Scaled(packed, adapter.scale()));
     }
     return weights.withAdapters(AdapterSet.of(scaled, weights));
+  }
+
+  static PackedAdapter pack(
+      Path adapter, ModelFile file, Weights weights, Arena arena, ThreadPool pool) {
+    try (Arena scratch = Arena.ofShared()) {
+      AdapterFolder folder = AdapterFolder.read(adapter, scratch);
+      return PackedAdapter.pack(folder, file, weights, arena, pool);
+    }
   }
 
   private <T extends AutoCloseable> T opened(T resource) {

@@ -54,7 +54,7 @@ public final class SavedSession implements AutoCloseable {
   /** Writes the file, as a whole or not at all. */
   static void write(Path file, Session session, List<Message> messages) throws IOException {
     ObjectNode header = MAPPER.createObjectNode();
-    header.put("model", session.model().fingerprint());
+    header.put("model", session.model().fingerprint(session.adapters()));
     header.put("kv", session.cache().name());
     header.put("kv_bits", session.cache().bits());
     Path plan = session.cache().plan();
@@ -164,7 +164,7 @@ public final class SavedSession implements AutoCloseable {
    * @throws IOException when it is damaged, or is not of this model or of a cache like this one's
    */
   public Session resume(Model model) throws IOException {
-    if (!header.path("model").asText().equals(model.fingerprint())) {
+    if (!header.path("model").asText().equals(model.fingerprint(model.adapters()))) {
       throw new IOException("%s is of another model than %s".formatted(path, model.path()));
     }
     JsonNode list = header.path("tokens");

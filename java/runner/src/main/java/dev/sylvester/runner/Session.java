@@ -22,17 +22,38 @@ public final class Session implements AutoCloseable {
   private final CacheOptions cache;
   private final TextCaches caches;
   private final Evaluator evaluator;
+  private List<Adapter> adapters;
 
   Session(Model model, CacheOptions cache, TextCaches caches, Evaluator evaluator) {
     this.model = model;
     this.cache = cache;
     this.caches = caches;
     this.evaluator = evaluator;
+    this.adapters = model.adapters();
   }
 
   /** The model. */
   public Model model() {
     return model;
+  }
+
+  /** What is added to the model's weights. */
+  public List<Adapter> adapters() {
+    return adapters;
+  }
+
+  /**
+   * Forgets all tokens and reads the next ones with other adapters, in place of those it had.
+   *
+   * @throws IllegalArgumentException when they were packed for another model
+   */
+  public void adapt(AdapterMix mix) {
+    if (mix.model != null && mix.model != model) {
+      throw new IllegalArgumentException(
+          "the adapters are of a bank of %s, not of %s".formatted(mix.model.path(), model.path()));
+    }
+    evaluator.adapt(mix.set);
+    adapters = mix.adapters();
   }
 
   /** Number of tokens so far. */
@@ -134,7 +155,9 @@ public final class Session implements AutoCloseable {
    * floats are copied.
    */
   public Session fork() {
-    return model.opened(new Session(model, cache, caches, evaluator.fork()));
+    Session fork = model.opened(new Session(model, cache, caches, evaluator.fork()));
+    fork.adapters = adapters;
+    return fork;
   }
 
   /**

@@ -57,10 +57,10 @@ public final class Evaluator implements AutoCloseable {
   private int[] treeTokens;
   private ReadAhead ahead;
   private int position;
-
   private int sinkRows;
+  private AdapterSet adapters;
 
-  private record Logits(MemorySegment values, Projection.Outputs outputs) {}
+  record Logits(MemorySegment values, Projection.Outputs outputs) {}
 
   /** An empty text; the cache is closed with it. */
   Evaluator(TextCaches caches, TextCache cache) {
@@ -71,6 +71,7 @@ public final class Evaluator implements AutoCloseable {
     this.context = caches.context;
     this.chunk = config.bidirectional() ? context : Math.min(CHUNK, context);
     this.cache = cache;
+    this.adapters = weights.adapters();
     try {
       this.tokens = arena.allocate(ValueLayout.JAVA_INT, context);
       this.last = logits(1);
@@ -102,7 +103,59 @@ public final class Evaluator implements AutoCloseable {
     fork.last.values().copyFrom(last.values());
     fork.position = position;
     fork.sinkRows = sinkRows;
+    fork.adapters = adapters;
     return fork;
+  }
+
+  /** Forgets all tokens and has the next ones read with other adapters. */
+  public void adapt(AdapterSet set) {
+    requireOpen();
+    truncate(0);
+    adapters = set;
+    if (scratch != null) {
+      scratch.adapters = set;
+    }
+  }
+
+  AdapterSet adapters() {
+    return adapters;
+  }
+
+  Transformer transformer() {
+    return transformer;
+  }
+
+  TextCache cache() {
+    return cache;
+  }
+
+  /** Has the cache hold all tokens, and room for one more. */
+  void settle() {
+    require(1);
+    dropAhead();
+    if (cache.length() < position) {
+      read(position, nothing);
+    }
+    prepare(1);
+  }
+
+  /** Activations of so many rows. */
+  Scratch scratch(int rows) {
+    prepare(rows);
+    return scratch;
+  }
+
+  /** Logits of so many rows. */
+  Logits block(int rows) {
+    prepareBlock(rows);
+    return block;
+  }
+
+  /** Takes over what a pass of several texts made of a token of this one. */
+  void accept(int token, MemorySegment logits, MemorySegment hidden) {
+    tokens.setAtIndex(ValueLayout.JAVA_INT, position++, token);
+    last.values().copyFrom(logits);
+    scratch.normed.asSlice(0, hidden.byteSize()).copyFrom(hidden);
   }
 
   /** Tokens of the pass that chose those to keep exactly; 0: none did. */
@@ -495,6 +548,7 @@ public final class Evaluator implements AutoCloseable {
       scratch = null;
     }
     scratch = new Scratch(weights, Math.max(rows, Math.min(chunk, HEAD_ROWS)));
+    scratch.adapters = adapters;
   }
 
   @Override

@@ -24,6 +24,7 @@ final class Scratch implements AutoCloseable {
   private final Arena arena = Arena.ofShared();
 
   final int rows;
+  final long hiddenBytes;
   final long queryKeyValueStride;
   final long attentionStride;
   final long gateUpStride;
@@ -53,6 +54,7 @@ final class Scratch implements AutoCloseable {
   Scratch(Weights weights, int rows) {
     ModelConfig c = weights.config();
     this.rows = rows;
+    hiddenBytes = (long) c.hiddenSize() * Float.BYTES;
     adapters = weights.adapters();
     attentionStride = (long) c.heads() * c.headDim();
     long keyCols = (long) c.kvHeads() * c.headDim();

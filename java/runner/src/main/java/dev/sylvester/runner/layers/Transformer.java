@@ -69,6 +69,11 @@ final class Transformer {
     }
   }
 
+  /** The same through all layers, for rows that lie side by side as one chain. */
+  void layers(Attention cache, Scratch s, int rows) {
+    layers(cache, s, new Branches(1).chain(0, rows), null, 0, config.layers(), rows);
+  }
+
   private void attention(
       int index, Attention cache, Scratch s, Branches branches, TokenTree tree, int rows) {
     Weights.Layer layer = weights.layers().get(index);

@@ -103,7 +103,11 @@ class AdaptCliTest {
     JsonNode got =
         run(with(generate, "gsm-mini-draft", "--adapter", file.toString())).json().get("tokens");
     assertThat(got).isEqualTo(want);
-    assertThat(got).isNotEqualTo(run(with(generate, "gsm-mini-draft")).json().get("tokens"));
+    JsonNode base = run(with(generate, "gsm-mini-draft")).json().get("tokens");
+    assertThat(got).isNotEqualTo(base);
+    String[] taken = {"--adapter", file + ":-0.7", "--adapter", file + ":-0.3"};
+    assertThat(run(with(with(generate, tuned.toString()), taken)).json().get("tokens"))
+        .isEqualTo(base);
 
     String out = folder.resolve("new").toString();
     String[] merge = {
