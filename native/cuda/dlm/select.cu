@@ -27,7 +27,7 @@ __device__ uint64_t KeyOf(double score) {
 }
 
 // Again and again the first of those after the last one, which takes a pass over the candidates but no memory.
-__global__ void __launch_bounds__(kDlmThreads) DlmSelectKernel(DlmCall call) {
+__global__ void __launch_bounds__(kDlmThreads, 4) DlmSelectKernel(DlmCall call) {
   const SpecBlock block = SpecBlock::Make();
   uint64_t candidates = 0, first_nan = 0;
   for (int64_t i = SpecBlock::Thread(); i < call.count; i += SpecBlock::Threads()) {

@@ -46,7 +46,7 @@ __device__ float Decode(const KvJob& job, int what, const uint8_t* tile, int hea
   return KvScale(tile[side.scales + at]) * (level - KvZero(side.quantizer, zero));
 }
 
-__global__ void __launch_bounds__(kThreads) KvReadKernel(KvReadJob read) {
+__global__ void __launch_bounds__(kThreads, 8) KvReadKernel(KvReadJob read) {
   const KvJob& job = read.job;
   const KvSideJob& side = job.side[read.what];
   const int length = job.lengths[read.sequence], d = job.head_dim;

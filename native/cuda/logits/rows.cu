@@ -30,7 +30,8 @@ __device__ LogitsPart PartOf(const LogitsJob& job, int64_t result, int64_t numbe
   return part;
 }
 
-__global__ void __launch_bounds__(kLogitsThreads) LogitsChunksKernel(LogitsRun run) {
+// Four blocks a multiprocessor: for a fifth the compiler spills.
+__global__ void __launch_bounds__(kLogitsThreads, 4) LogitsChunksKernel(LogitsRun run) {
   const int64_t chunks = run.job.Chunks();
   for (int64_t task = blockIdx.x; task < run.job.count * chunks; task += gridDim.x) {
     if (!run.HasRow(task / chunks)) continue;
