@@ -4,14 +4,11 @@ import dev.sylvester.runner.diffusion.Denoiser;
 import dev.sylvester.runner.diffusion.Pass;
 import dev.sylvester.runner.layers.CanvasEvaluator;
 import java.lang.foreign.MemorySegment;
-import java.util.ArrayList;
-import java.util.List;
 
 /** A model that fills canvases. */
 final class ModelDenoiser implements Denoiser {
   private final Model model;
   private final CanvasEvaluator evaluator;
-  private final List<CanvasEvaluator.Span> spans = new ArrayList<>();
 
   ModelDenoiser(Model model, CanvasEvaluator evaluator) {
     this.model = model;
@@ -40,11 +37,7 @@ final class ModelDenoiser implements Denoiser {
 
   @Override
   public void read(Pass pass) {
-    spans.clear();
-    for (int i = 0; i < pass.count(); i++) {
-      spans.add(new CanvasEvaluator.Span(pass.canvas(i), pass.tokens(i), pass.from(i), pass.to(i)));
-    }
-    evaluator.read(spans);
+    evaluator.read(pass);
   }
 
   @Override

@@ -106,6 +106,20 @@ final class DiffusionArguments {
     }
   }
 
+  /** Refuses what would be ignored beside something else. */
+  void requireSense(List<String> stops, boolean json) {
+    if (hex && (show || block != null)) {
+      throw new IllegalArgumentException(
+          "--hex fills canvases with several blocks: --block and --show are of no use");
+    }
+    if (show && json) {
+      throw new IllegalArgumentException("--show and --json exclude each other");
+    }
+    if (answer != null && stops.stream().noneMatch(stop -> stop.startsWith("prophet"))) {
+      throw new IllegalArgumentException("--answer '%s' needs a --stop prophet".formatted(answer));
+    }
+  }
+
   int length() {
     return length == null ? LENGTH : length;
   }

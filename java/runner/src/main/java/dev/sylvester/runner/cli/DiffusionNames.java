@@ -69,6 +69,10 @@ final class DiffusionNames {
       case "entropy-bound" -> new EntropyBound(parsed.number(0.15));
       case "local-leap" -> {
         double[] n = parsed.numbers(0.9, 0.75, 4);
+        if (n[2] != (int) n[2]) {
+          throw new IllegalArgumentException(
+              "commit is '%s', its distance must be a whole number".formatted(text));
+        }
         yield new LocalLeap(n[0], n[1], (int) n[2]);
       }
       case "wino" -> {

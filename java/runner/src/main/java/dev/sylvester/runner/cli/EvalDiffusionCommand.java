@@ -11,6 +11,7 @@ import dev.sylvester.runner.eval.DiffusionSetup;
 import dev.sylvester.runner.eval.Problem;
 import dev.sylvester.runner.hub.Catalog;
 import java.nio.file.Path;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -25,14 +26,18 @@ import picocli.CommandLine.Option;
         "What ways to fill a canvas cost a diffusion model: problems solved, passes, speed.",
     footer = {
       "",
-      "A way is a rule of generate --commit, and behind slashes in any order steps=N, block=N, a",
-      "cache and a stop. Prophet looks at 3 tokens behind ' ####'. Choose thresholds on problems of",
+      "A way is a rule of generate --commit, and behind slashes in any order length=N (64), steps=N",
+      "(the length), block=N (16), a cache, a stop, and hex=N: canvases with blocks of 8, 16 and 32",
+      "and N seeds vote. Prophet looks at 3 tokens behind ' ####'. Choose thresholds on problems of",
       "the training set (--data), not on those of the test.",
       "",
       "Example:",
       "  sylvester eval diffusion --limit 100 --ways low-confidence,threshold:0.9/dual --svg a.svg"
     })
 final class EvalDiffusionCommand implements Callable<Integer> {
+  /** As the embedded model was trained. */
+  private static final int LENGTH = 64;
+
   private static final int BLOCK = 16;
 
   private final Main main;
@@ -117,23 +122,25 @@ final class EvalDiffusionCommand implements Callable<Integer> {
   static DiffusionSetup setup(Model model, String way) {
     String[] parts = way.split("/");
     CommitRule rule = DiffusionNames.commit(parts[0]);
-    int block = BLOCK;
-    int steps = DiffusionSetup.LENGTH;
+    Map<String, Integer> numbers =
+        new HashMap<>(Map.of("length", LENGTH, "block", BLOCK, "hex", 0));
     CachePolicy cache = CachePolicy.NONE;
     StopRule stop = StopRule.NEVER;
     for (int i = 1; i < parts.length; i++) {
       String part = parts[i];
-      if (part.matches("(steps|block)=\\d{1,9}")) {
-        int number = Integer.parseInt(part.substring(part.indexOf('=') + 1));
-        block = part.startsWith("block") ? number : block;
-        steps = part.startsWith("steps") ? number : steps;
+      if (part.matches("(length|steps|block|hex)=\\d{1,9}")) {
+        int equals = part.indexOf('=');
+        numbers.put(part.substring(0, equals), Integer.parseInt(part.substring(equals + 1)));
       } else if (part.equals("prefix") || part.equals("dual")) {
         cache = CachePolicy.valueOf(part.toUpperCase(Locale.ROOT));
       } else {
         stop = DiffusionNames.stop(part, DiffusionSetup.answer(model), model.endTokens());
       }
     }
-    return new DiffusionSetup(way, block, steps, rule, stop, cache);
+    int length = numbers.get("length");
+    int steps = numbers.getOrDefault("steps", length);
+    return new DiffusionSetup(
+        way, length, numbers.get("block"), steps, numbers.get("hex"), rule, stop, cache);
   }
 
   private void emergence(

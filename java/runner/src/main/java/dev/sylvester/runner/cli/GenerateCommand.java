@@ -40,6 +40,8 @@ import picocli.CommandLine.Option;
       "  sylvester generate -m ./my-model -p 'def main():' --stop 'def ' --json"
     })
 final class GenerateCommand implements Callable<Integer> {
+  private static final int MAX_TOKENS = 128;
+
   private final Main main;
 
   @Mixin private ModelArguments model;
@@ -57,9 +59,8 @@ final class GenerateCommand implements Callable<Integer> {
   @Option(
       names = {"-n", "--max-tokens"},
       paramLabel = "N",
-      defaultValue = "128",
       description = "Most tokens to generate. Default: 128.")
-  private int maxTokens;
+  private Integer maxTokens;
 
   @Option(
       names = "--stop",
@@ -72,11 +73,10 @@ final class GenerateCommand implements Callable<Integer> {
   @Option(
       names = "--samples",
       paramLabel = "N",
-      defaultValue = "1",
       description =
           "Generate N texts, with seeds from --seed on. The prompt is read once, and its cache is "
               + "shared. Default: 1.")
-  private int samples;
+  private Integer samples;
 
   @Option(names = "--chat", description = "Put the prompt into the model's chat template.")
   private boolean chat;
@@ -101,7 +101,7 @@ final class GenerateCommand implements Callable<Integer> {
     if (prompt.isEmpty()) {
       throw new IllegalArgumentException("the prompt is empty");
     }
-    if (samples < 1) {
+    if (samples != null && samples < 1) {
       throw new IllegalArgumentException("samples is %d, must be at least 1".formatted(samples));
     }
     try (Model opened = model.open()) {
@@ -117,6 +117,13 @@ final class GenerateCommand implements Callable<Integer> {
   }
 
   private void fill(Model opened, int[] tokens) {
+    if (maxTokens != null || samples != null || spec.given()) {
+      throw new IllegalArgumentException(
+          ("%s is a diffusion model: --max-tokens, --samples, --draft, --spec, --draft-len,"
+                  + " --accept-head and --tree are of no use; --gen-length says how long the text is")
+              .formatted(opened.path()));
+    }
+    diffusion.requireSense(stops, json);
     DiffusionRequest request =
         diffusion.request(opened, tokens, stops, sampler.forDiffusion(), sampler.seed);
     new DiffusionGenerate(main, opened, diffusion).run(request, json);
@@ -125,7 +132,8 @@ final class GenerateCommand implements Callable<Integer> {
   private void continueText(Model opened, int[] tokens) {
     try (Session session = opened.newSession()) {
       GenerationRequest request =
-          GenerationRequest.of(opened, tokens, maxTokens).withStopStrings(stops);
+          GenerationRequest.of(opened, tokens, maxTokens == null ? MAX_TOKENS : maxTokens)
+              .withStopStrings(stops);
       try (Drafting drafting = spec.open(opened, sampler.sampler())) {
         generate(session, request, drafting);
       }
@@ -133,7 +141,7 @@ final class GenerateCommand implements Callable<Integer> {
   }
 
   private void generate(Session session, GenerationRequest request, Drafting drafting) {
-    if (samples == 1) {
+    if (samples == null || samples == 1) {
       one(session, request.withSampler(sampler.sampler()), drafting);
       return;
     }

@@ -8,6 +8,8 @@ import dev.sylvester.runner.Sampler;
 import dev.sylvester.runner.Session;
 import dev.sylvester.runner.Speculator;
 import java.nio.file.Path;
+import java.util.Objects;
+import java.util.stream.Stream;
 import picocli.CommandLine.Option;
 
 /** Whether a draft helps, and how. */
@@ -58,6 +60,11 @@ final class SpecArguments {
     if (value != null) {
       throw new IllegalArgumentException(option + " needs a --draft");
     }
+  }
+
+  /** Whether any of them is given. */
+  boolean given() {
+    return Stream.of(draft, mode, length, head, tree).anyMatch(Objects::nonNull);
   }
 
   /** Opens what drafts; null when nothing does. */

@@ -1,14 +1,10 @@
 package dev.sylvester.runner.diffusion;
 
+import java.util.BitSet;
 import java.util.Set;
 
 /** Where the answer stands that {@link Prophet} waits for. */
 public interface AnswerRegion {
-
-  /** Positions {@code from <= i < to} of the canvas; empty: not yet known. */
-  record Range(int from, int to) {
-    static final Range NONE = new Range(0, 0);
-  }
 
   /**
    * Refuses a canvas.
@@ -20,8 +16,11 @@ public interface AnswerRegion {
   /** Adds the positions whose predictions it wants to see. */
   void watch(Decoding decoding, Predictions wanted);
 
-  /** Where it is now. */
-  Range find(Predictions predictions, Decoding decoding);
+  /** Its first position now; -1: not yet known. */
+  int from(Predictions predictions, Decoding decoding);
+
+  /** Its end. */
+  int to(int from, Predictions predictions, Decoding decoding);
 
   /** A fixed place, as behind a constraint: offsets count from the end of the prompt. */
   static AnswerRegion at(int offset, int length) {
@@ -38,7 +37,9 @@ public interface AnswerRegion {
 
   /** From the first unknown position to the first end token, as predicted now. */
   static AnswerRegion rest(Set<Integer> ends) {
-    return new Rest(Set.copyOf(ends));
+    BitSet tokens = new BitSet();
+    ends.forEach(tokens::set);
+    return new Rest(tokens);
   }
 
   /** The whole generated part. */
@@ -63,20 +64,20 @@ public interface AnswerRegion {
 
     @Override
     public void watch(Decoding decoding, Predictions wanted) {
-      Range range = range(decoding.canvas());
-      for (int i = range.from(); i < range.to(); i++) {
+      int from = from(wanted, decoding);
+      for (int i = from; i < to(from, wanted, decoding); i++) {
         wanted.add(i);
       }
     }
 
     @Override
-    public Range find(Predictions predictions, Decoding decoding) {
-      return range(decoding.canvas());
+    public int from(Predictions predictions, Decoding decoding) {
+      return decoding.canvas().promptLength() + offset;
     }
 
-    private Range range(Canvas canvas) {
-      int from = canvas.promptLength() + offset;
-      return new Range(from, length < 0 ? canvas.tokens().length : from + length);
+    @Override
+    public int to(int from, Predictions predictions, Decoding decoding) {
+      return length < 0 ? decoding.canvas().tokens().length : from + length;
     }
   }
 
@@ -93,29 +94,33 @@ public interface AnswerRegion {
 
     @Override
     public void watch(Decoding decoding, Predictions wanted) {
-      Range known = search(null, decoding);
-      boolean found = known != Range.NONE;
-      int from = found ? known.from() : decoding.canvas().promptLength();
-      int to = found ? known.to() : decoding.canvas().tokens().length;
+      int known = search(null, decoding);
+      int from = known < 0 ? decoding.canvas().promptLength() : known;
+      int to = known < 0 ? decoding.canvas().tokens().length : known + length;
       for (int i = from; i < to; i++) {
         wanted.add(i);
       }
     }
 
     @Override
-    public Range find(Predictions predictions, Decoding decoding) {
-      Range known = search(null, decoding);
-      return known == Range.NONE ? search(predictions, decoding) : known;
+    public int from(Predictions predictions, Decoding decoding) {
+      int known = search(null, decoding);
+      return known < 0 ? search(predictions, decoding) : known;
     }
 
-    private Range search(Predictions predictions, Decoding decoding) {
+    @Override
+    public int to(int from, Predictions predictions, Decoding decoding) {
+      return from + length;
+    }
+
+    private int search(Predictions predictions, Decoding decoding) {
       int end = decoding.canvas().tokens().length - length;
       for (int i = decoding.canvas().promptLength(); i + marker.length <= end; i++) {
         if (isAt(i, predictions, decoding)) {
-          return new Range(i + marker.length, i + marker.length + length);
+          return i + marker.length;
         }
       }
-      return Range.NONE;
+      return -1;
     }
 
     private boolean isAt(int position, Predictions predictions, Decoding decoding) {
@@ -129,7 +134,7 @@ public interface AnswerRegion {
   }
 
   /** What is still unknown and not behind the end. */
-  record Rest(Set<Integer> ends) implements AnswerRegion {
+  record Rest(BitSet ends) implements AnswerRegion {
     @Override
     public void watch(Decoding decoding, Predictions wanted) {
       for (int i = decoding.canvas().promptLength(); i < decoding.canvas().tokens().length; i++) {
@@ -138,15 +143,19 @@ public interface AnswerRegion {
     }
 
     @Override
-    public Range find(Predictions predictions, Decoding decoding) {
-      int from = Math.max(decoding.firstMask(), decoding.canvas().promptLength());
-      int to = from;
+    public int from(Predictions predictions, Decoding decoding) {
+      return Math.max(decoding.firstMask(), decoding.canvas().promptLength());
+    }
+
+    @Override
+    public int to(int from, Predictions predictions, Decoding decoding) {
       int length = decoding.canvas().tokens().length;
-      while (to < length && !ends.contains(decoding.bestToken(to, predictions))) {
+      int to = from;
+      while (to < length && !ends.get(decoding.bestToken(to, predictions))) {
         to++;
       }
       // The end itself must be sure, too.
-      return new Range(from, Math.min(length, to + 1));
+      return Math.min(length, to + 1);
     }
   }
 }

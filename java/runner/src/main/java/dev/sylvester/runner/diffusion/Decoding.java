@@ -22,7 +22,7 @@ public final class Decoding {
   private final Predictions predictions;
   private final Picks picks;
   private final RowStats stats;
-  private Schedule.Stage stage;
+  private final Schedule.Stage stage = new Schedule.Stage();
   private int windowBefore = NOT_YET;
   private int step;
   private int stepsTaken;
@@ -194,12 +194,12 @@ public final class Decoding {
       stopped();
       return false;
     }
-    stage = request.schedule().stage(this);
-    while (stage != null && request.rule().idle(stage)) {
+    boolean planned = request.schedule().plan(this, stage);
+    while (planned && request.rule().idle(stage)) {
       step++;
-      stage = request.schedule().stage(this);
+      planned = request.schedule().plan(this, stage);
     }
-    if (stage == null) {
+    if (!planned) {
       return false;
     }
     // Rows before the window were not computed where a cache has them.

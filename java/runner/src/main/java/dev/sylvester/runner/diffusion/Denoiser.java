@@ -30,7 +30,7 @@ public interface Denoiser extends AutoCloseable {
    * @param canvases canvas of each row
    * @param rows their positions
    * @param count how many
-   * @return count x vocabSize floats; overwritten by the next call
+   * @return count x vocabSize floats, perhaps with others behind them; overwritten by the next call
    */
   MemorySegment logits(int[] canvases, int[] rows, int count);
 

@@ -18,6 +18,9 @@ public final class DiffusionDecoder {
   private int[] canvases = new int[16];
   private int[] rows = new int[16];
   private int rowCount;
+  private boolean[] reading = new boolean[0];
+  private MemorySegment logits;
+  private MemorySegment[] logitsFrom = new MemorySegment[16];
 
   /** With a model; the caller closes it. */
   public DiffusionDecoder(Denoiser denoiser) {
@@ -49,51 +52,76 @@ public final class DiffusionDecoder {
   public List<DiffusionResult> fill(
       List<DiffusionRequest> requests, Predicate<List<DiffusionResult>> enough) {
     long start = System.nanoTime();
-    List<Decoding> decodings = new ArrayList<>();
+    Decoding[] active = new Decoding[requests.size()];
+    reading = new boolean[active.length];
     int length = 0;
-    for (DiffusionRequest request : requests) {
-      decodings.add(new Decoding(request, denoiser.vocabSize(), denoiser.shifted(), precision));
+    for (int i = 0; i < active.length; i++) {
+      DiffusionRequest request = requests.get(i);
+      active[i] = new Decoding(request, denoiser.vocabSize(), denoiser.shifted(), precision);
       length = Math.max(length, request.canvas().tokens().length);
     }
-    denoiser.reserve(2 * requests.size(), length);
-    List<DiffusionResult> results = new ArrayList<>(Collections.nCopies(requests.size(), null));
-    List<Integer> active = new ArrayList<>();
-    for (int i = 0; i < requests.size(); i++) {
-      active.add(i);
-    }
+    denoiser.reserve(2 * active.length, length);
+    List<DiffusionResult> results = new ArrayList<>(Collections.nCopies(active.length, null));
+    int left = active.length;
     while (true) {
-      boolean ended = false;
-      for (int i : List.copyOf(active)) {
-        if (!decodings.get(i).plan()) {
-          active.remove((Integer) i);
-          results.set(i, decodings.get(i).result((System.nanoTime() - start) * 1e-9));
-          ended = true;
+      int before = left;
+      for (int i = 0; i < active.length; i++) {
+        if (active[i] != null && !active[i].plan()) {
+          results.set(i, active[i].result((System.nanoTime() - start) * 1e-9));
+          active[i] = null;
+          left--;
         }
       }
-      if (active.isEmpty() || ended && enough.test(results)) {
+      if (left == 0 || left < before && enough.test(results)) {
         return results;
       }
       pass.clear();
-      for (int i : active) {
-        decodings.get(i).addTo(pass, 2 * i);
+      for (int i = 0; i < active.length; i++) {
+        if (active[i] != null) {
+          active[i].addTo(pass, 2 * i);
+        }
       }
       denoiser.read(pass);
-      predict(decodings, active);
+      predict(active, false);
       // Before another pass: these want more rows of this one.
-      predict(decodings, active.stream().filter(i -> decodings.get(i).canFinish()).toList());
+      predict(active, true);
     }
   }
 
-  private void predict(List<Decoding> decodings, List<Integer> active) {
+  /** From the last pass: all of them take a step, or those that it can finish. */
+  private void predict(Decoding[] active, boolean finishing) {
     rowCount = 0;
-    for (int i : active) {
-      addRows(decodings.get(i), 2 * i);
+    for (int i = 0; i < active.length; i++) {
+      reading[i] = active[i] != null && (!finishing || active[i].canFinish());
+      if (reading[i]) {
+        addRows(active[i], 2 * i);
+      }
     }
-    MemorySegment logits = denoiser.logits(canvases, rows, rowCount);
-    long row = 0;
-    for (int i : active) {
-      row = accept(decodings.get(i), logits, row);
+    readFrom(denoiser.logits(canvases, rows, rowCount));
+    int row = 0;
+    for (int i = 0; i < active.length; i++) {
+      if (reading[i]) {
+        row = accept(active[i], row);
+      }
     }
+  }
+
+  private void readFrom(MemorySegment segment) {
+    if (logits != segment) {
+      logits = segment;
+      Arrays.fill(logitsFrom, null);
+    }
+  }
+
+  /** The logits of a row and those behind it; no new object when asked again. */
+  private MemorySegment logitsFrom(int row) {
+    if (row >= logitsFrom.length) {
+      logitsFrom = Arrays.copyOf(logitsFrom, 2 * row);
+    }
+    if (logitsFrom[row] == null) {
+      logitsFrom[row] = logits.asSlice((long) row * denoiser.vocabSize() * Float.BYTES);
+    }
+    return logitsFrom[row];
   }
 
   private void addRows(Decoding decoding, int canvas) {
@@ -112,16 +140,15 @@ public final class DiffusionDecoder {
     }
   }
 
-  private long accept(Decoding decoding, MemorySegment logits, long row) {
+  private int accept(Decoding decoding, int row) {
     Predictions predictions = decoding.predictions();
-    long bytes = (long) denoiser.vocabSize() * Float.BYTES;
-    long end = row + predictions.count();
-    MemorySegment own = logits.asSlice(row * bytes);
-    MemorySegment unconditional = decoding.guided() ? logits.asSlice(end * bytes) : null;
-    long after = decoding.guided() ? end + predictions.count() : end;
-    decoding.stats().compute(own, unconditional, predictions, decoding);
+    int end = row + predictions.count();
+    boolean guided = decoding.guided();
+    decoding
+        .stats()
+        .compute(logitsFrom(row), guided ? logitsFrom(end) : null, predictions, decoding);
     decoding.accept();
     decoding.show();
-    return after;
+    return guided ? end + predictions.count() : end;
   }
 }

@@ -16,7 +16,10 @@ public record EntropyBound(double bound) implements CommitRule {
 
   @Override
   public void select(Predictions predictions, Decoding decoding, Picks picks) {
-    int[] order = picks.ordered(predictions.candidates(), row -> -predictions.entropy(row));
+    for (int row = 0; row < predictions.candidates(); row++) {
+      picks.score(row, -predictions.entropy(row));
+    }
+    int[] order = picks.ordered(predictions.candidates());
     double before = 0;
     for (int i = 0; i < predictions.candidates() && (i == 0 || before <= bound); i++) {
       picks.commit(order[i]);

@@ -1,20 +1,25 @@
 package dev.sylvester.runner.diffusion;
 
+import java.util.BitSet;
 import java.util.Set;
 
 /**
  * Stops when the known tokens behind the prompt reach an end token: what follows does not matter
  * and becomes that token.
- *
- * @param ends tokens that end a text
  */
-public record EosPrefix(Set<Integer> ends) implements StopRule {
-  /** Checks the value. */
-  public EosPrefix {
-    ends = Set.copyOf(ends);
+public final class EosPrefix implements StopRule {
+  private final BitSet ends = new BitSet();
+
+  /**
+   * With end tokens.
+   *
+   * @param ends tokens that end a text
+   */
+  public EosPrefix(Set<Integer> ends) {
     if (ends.isEmpty()) {
       throw new IllegalArgumentException("the model has no end token");
     }
+    ends.forEach(this.ends::set);
   }
 
   @Override
@@ -29,7 +34,7 @@ public record EosPrefix(Set<Integer> ends) implements StopRule {
       if (decoding.token(i) == canvas.maskId()) {
         return false;
       }
-      if (ends.contains(decoding.token(i))) {
+      if (ends.get(decoding.token(i))) {
         decoding.fill(decoding.token(i));
         return true;
       }

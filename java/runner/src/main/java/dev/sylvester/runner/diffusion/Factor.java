@@ -24,7 +24,7 @@ public record Factor(double factor, boolean lastToo) implements CommitRule {
   @Override
   public void select(Predictions predictions, Decoding decoding, Picks picks) {
     int candidates = predictions.candidates();
-    int[] order = picks.ordered(candidates, predictions::confidence);
+    int[] order = picks.byConfidence(predictions);
     int count = 1;
     while (count < candidates && predictions.confidence(order[count]) >= 1 - factor / (count + 2)) {
       count++;

@@ -49,7 +49,10 @@ public record FixedK(Score score, double temperature) implements CommitRule {
 
   @Override
   public void select(Predictions predictions, Decoding decoding, Picks picks) {
-    int[] order = picks.ordered(predictions.candidates(), row -> score(predictions, decoding, row));
+    for (int row = 0; row < predictions.candidates(); row++) {
+      picks.score(row, score(predictions, decoding, row));
+    }
+    int[] order = picks.ordered(predictions.candidates());
     // After a constraint there can be fewer than the schedule thinks.
     int count = Math.min(decoding.stage().quota(), predictions.candidates());
     for (int i = 0; i < count; i++) {

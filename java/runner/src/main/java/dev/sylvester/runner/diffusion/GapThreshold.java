@@ -16,16 +16,28 @@ public interface GapThreshold {
    * choice for GSM8K, {@code (7.5, 5.0, 2.5)} for short answers.
    */
   static GapThreshold staged(double high, double middle, double low) {
+    requireNumbers(high, middle, low);
     return progress -> progress < 0.33 ? high : progress < 0.67 ? middle : low;
   }
 
   /** {@code start - slope progress}; the paper's ablation has 8.0 and 4.5. */
   static GapThreshold linear(double start, double slope) {
+    requireNumbers(start, slope);
     return progress -> start - slope * progress;
   }
 
   /** Half a cosine wave from high down to low. */
   static GapThreshold cosine(double high, double low) {
+    requireNumbers(high, low);
     return progress -> low + (high - low) * (1 + Math.cos(Math.PI * progress)) / 2;
+  }
+
+  private static void requireNumbers(double... values) {
+    for (double value : values) {
+      if (!Double.isFinite(value)) {
+        throw new IllegalArgumentException(
+            "a threshold of the gap is %s, must be finite".formatted(value));
+      }
+    }
   }
 }

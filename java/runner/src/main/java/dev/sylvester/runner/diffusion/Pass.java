@@ -20,6 +20,14 @@ public final class Pass {
     rows = 0;
   }
 
+  /** The same as another one, whose tokens are not copied. */
+  public void set(Pass other) {
+    clear();
+    for (int i = 0; i < other.count; i++) {
+      add(other.canvases[i], other.tokens[i], other.from[i], other.to[i]);
+    }
+  }
+
   /**
    * Adds a span; spans of one canvas do not overlap.
    *
@@ -50,6 +58,11 @@ public final class Pass {
   /** Positions of all spans. */
   public int rows() {
     return rows;
+  }
+
+  /** Positions of a span. */
+  public int rows(int span) {
+    return to[span] - from[span];
   }
 
   /** The canvas of a span. */

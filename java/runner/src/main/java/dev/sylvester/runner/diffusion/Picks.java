@@ -48,29 +48,34 @@ public final class Picks {
     return commits[index];
   }
 
-  /** A number for each candidate row, to be ordered by. */
-  @FunctionalInterface
-  public interface Scoring {
-    /** The higher, the sooner. */
-    double of(int row);
+  /** Gives a candidate row the number that it is ordered by; the higher, the sooner. */
+  public void score(int row, double score) {
+    scores[row] = score;
   }
 
   /**
    * Candidate rows, the highest score first, equal ones in their order.
    *
+   * @param candidates rows 0 and on that have been given a score
    * @return rows; overwritten by the next call
    */
-  public int[] ordered(int candidates, Scoring scoring) {
+  public int[] ordered(int candidates) {
     for (int row = 0; row < candidates; row++) {
-      double score = scoring.of(row);
       int at = row;
-      while (at > 0 && scores[order[at - 1]] < score) {
+      while (at > 0 && scores[order[at - 1]] < scores[row]) {
         order[at] = order[at - 1];
         at--;
       }
       order[at] = row;
-      scores[row] = score;
     }
     return order;
+  }
+
+  /** Candidates, the most confident first. */
+  int[] byConfidence(Predictions predictions) {
+    for (int row = 0; row < predictions.candidates(); row++) {
+      score(row, predictions.confidence(row));
+    }
+    return ordered(predictions.candidates());
   }
 }

@@ -42,14 +42,15 @@ public record Prophet(String name, AnswerRegion region, GapThreshold threshold)
 
   @Override
   public boolean isSure(Predictions predictions, Decoding decoding) {
-    AnswerRegion.Range range = region.find(predictions, decoding);
-    if (range.from() == range.to()) {
+    int from = region.from(predictions, decoding);
+    if (from < 0) {
       return false;
     }
+    int to = region.to(from, predictions, decoding);
     double sum = 0;
-    for (int i = range.from(); i < range.to(); i++) {
+    for (int i = from; i < to; i++) {
       sum += predictions.gap(predictions.row(i));
     }
-    return sum / (range.to() - range.from()) >= threshold.at(decoding.progress());
+    return sum / (to - from) >= threshold.at(decoding.progress());
   }
 }

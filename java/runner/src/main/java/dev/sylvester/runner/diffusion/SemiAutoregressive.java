@@ -34,27 +34,29 @@ public record SemiAutoregressive(int block, int steps) implements Schedule {
   }
 
   @Override
-  public Stage stage(Decoding decoding) {
+  public boolean plan(Decoding decoding, Stage stage) {
     Canvas canvas = decoding.canvas();
     if (decoding.rule().adaptive()) {
       int mask = decoding.firstMask();
       if (mask < 0) {
-        return null;
+        return false;
       }
       int from = from(canvas, Math.max(0, mask - canvas.promptLength()) / block);
-      return new Stage(from, from + block, decoding.masks(0, from + block), 1);
+      stage.set(from, from + block, decoding.masks(0, from + block), 1);
+      return true;
     }
     int stepsOfBlock = steps / (canvas.length() / block);
     int index = decoding.step() / stepsOfBlock;
     if (index == canvas.length() / block) {
-      return null;
+      return false;
     }
     int from = from(canvas, index);
     int step = decoding.step() % stepsOfBlock;
     // Of the canvas as it was: nothing in a block is committed before its turn.
     int masks = canvas.masks(from, from + block);
     int quota = masks / stepsOfBlock + (step < masks % stepsOfBlock ? 1 : 0);
-    return new Stage(from, from + block, quota, 1.0 / (stepsOfBlock - step));
+    stage.set(from, from + block, quota, 1.0 / (stepsOfBlock - step));
+    return true;
   }
 
   private int from(Canvas canvas, int index) {

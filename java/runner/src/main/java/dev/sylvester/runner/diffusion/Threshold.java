@@ -16,7 +16,7 @@ public record Threshold(double threshold) implements CommitRule {
 
   @Override
   public void select(Predictions predictions, Decoding decoding, Picks picks) {
-    int[] order = picks.ordered(predictions.candidates(), predictions::confidence);
+    int[] order = picks.byConfidence(predictions);
     for (int i = 0; i < predictions.candidates(); i++) {
       if (i > 0 && predictions.confidence(order[i]) < threshold) {
         break;

@@ -25,15 +25,16 @@ public record Timesteps(double eps, int steps) implements Schedule {
   }
 
   @Override
-  public Stage stage(Decoding decoding) {
+  public boolean plan(Decoding decoding, Stage stage) {
     int length = decoding.canvas().tokens().length;
     int masks = decoding.masks(0, length);
     if (masks == 0 || !decoding.rule().adaptive() && decoding.step() >= steps) {
-      return null;
+      return false;
     }
     int step = decoding.step();
     float rate = step < steps - 1 ? 1 - time(step + 1) / time(step) : 1;
-    return new Stage(decoding.canvas().promptLength(), length, (int) (masks * rate), rate);
+    stage.set(decoding.canvas().promptLength(), length, (int) (masks * rate), rate);
+    return true;
   }
 
   /** Evenly spaced, counted from the nearer end. */

@@ -4,7 +4,9 @@ import dev.sylvester.runner.Model;
 import dev.sylvester.runner.diffusion.Decoding;
 import dev.sylvester.runner.diffusion.Denoiser;
 import dev.sylvester.runner.diffusion.DiffusionDecoder;
+import dev.sylvester.runner.diffusion.DiffusionRequest;
 import dev.sylvester.runner.diffusion.DiffusionResult;
+import dev.sylvester.runner.diffusion.Hex;
 import dev.sylvester.runner.diffusion.Predictions;
 import dev.sylvester.runner.diffusion.StopRule;
 import dev.sylvester.runner.hub.Progress;
@@ -21,9 +23,9 @@ public final class DiffusionComparison {
    * @param setup the way
    * @param right problems solved
    * @param problems all of them
-   * @param passes of the model, in all
+   * @param passes of the model, in all; a vote has those of all canvases that were finished
    * @param rows positions that went through the layers, in all
-   * @param tokens that were filled, in all
+   * @param tokens of answers, in all
    * @param seconds that took
    */
   public record Row(
@@ -49,15 +51,29 @@ public final class DiffusionComparison {
       return tokens / seconds;
     }
 
-    private Row plus(boolean solved, DiffusionResult result) {
+    private Row plus(Model model, DiffusionDecoder decoder, Problem problem) {
+      DiffusionRequest request = setup.request(model, problem);
+      if (setup.seeds() == 0) {
+        DiffusionResult result = decoder.fill(request);
+        boolean solved = problem.solvedBy(text(model, result.tokens()));
+        return plus(solved, List.of(result), result.seconds());
+      }
+      Hex.Vote vote = setup.hex(model).vote(decoder, request, setup.steps(), true);
+      return plus(
+          vote.answer().equals(problem.result()),
+          vote.paths().stream().map(Hex.Path::result).toList(),
+          vote.seconds());
+    }
+
+    private Row plus(boolean solved, List<DiffusionResult> filled, double time) {
       return new Row(
           setup,
           right + (solved ? 1 : 0),
           problems + 1,
-          passes + result.forwardPasses(),
-          rows + result.rowsComputed(),
-          tokens + result.tokens().length,
-          seconds + result.seconds());
+          passes + filled.stream().mapToLong(DiffusionResult::forwardPasses).sum(),
+          rows + filled.stream().mapToLong(DiffusionResult::rowsComputed).sum(),
+          tokens + setup.length(),
+          seconds + time);
     }
   }
 
@@ -71,9 +87,7 @@ public final class DiffusionComparison {
       long done = 0;
       for (Problem problem : problems) {
         for (int i = 0; i < rows.size(); i++) {
-          DiffusionResult result = decoder.fill(setups.get(i).request(model, problem));
-          boolean solved = problem.solvedBy(text(model, result.tokens()));
-          rows.set(i, rows.get(i).plus(solved, result));
+          rows.set(i, rows.get(i).plus(model, decoder, problem));
           progress.update(++done, (long) problems.size() * setups.size());
         }
       }

@@ -6,24 +6,36 @@ import dev.sylvester.runner.diffusion.CachePolicy;
 import dev.sylvester.runner.diffusion.Canvas;
 import dev.sylvester.runner.diffusion.CommitRule;
 import dev.sylvester.runner.diffusion.DiffusionRequest;
+import dev.sylvester.runner.diffusion.Hex;
 import dev.sylvester.runner.diffusion.Sampling;
 import dev.sylvester.runner.diffusion.SemiAutoregressive;
 import dev.sylvester.runner.diffusion.StopRule;
+import java.util.List;
 
 /**
  * A way to fill the canvas of a word problem.
  *
  * @param name for people
+ * @param length tokens of the canvas behind the question
  * @param block positions of a block
  * @param steps of all blocks
+ * @param seeds 0: one canvas with the most probable tokens; else {@link Hex} votes, with so many
+ *     seeds for each of its blocks
  * @param rule which positions
  * @param stop when the rest is known
  * @param cache what is computed anew
  */
 public record DiffusionSetup(
-    String name, int block, int steps, CommitRule rule, StopRule stop, CachePolicy cache) {
-  /** Tokens of the canvas behind the question, as the embedded model was trained. */
-  public static final int LENGTH = 64;
+    String name,
+    int length,
+    int block,
+    int steps,
+    int seeds,
+    CommitRule rule,
+    StopRule stop,
+    CachePolicy cache) {
+  private static final List<Integer> HEX_BLOCKS = List.of(8, 16, 32);
+  private static final double HEX_TEMPERATURE = 0.5;
 
   /** Behind the mark, a space and up to two digits or one and the end. */
   private static final int ANSWER_TOKENS = 3;
@@ -33,23 +45,27 @@ public record DiffusionSetup(
     return AnswerRegion.behind(model.tokenizer().encode(" ####", false), ANSWER_TOKENS);
   }
 
-  /** What it does with a problem, always with the most probable token. */
-  public DiffusionRequest request(Model model, Problem problem) {
-    return request(model, problem, 0);
+  /** Its vote, for setups with seeds. */
+  Hex hex(Model model) {
+    return new Hex(
+        HEX_BLOCKS,
+        seeds,
+        HEX_BLOCKS.size() * seeds,
+        tokens -> Problem.answer(DiffusionComparison.text(model, tokens)));
   }
 
-  /** What it does with a problem at a temperature. */
-  public DiffusionRequest request(Model model, Problem problem, double temperature) {
+  /** What it does with a problem. */
+  public DiffusionRequest request(Model model, Problem problem) {
     int[] prompt = model.tokenizer().encode(problem.question(), true);
     return DiffusionRequest.of(
-            Canvas.of(prompt, LENGTH, model.config().maskId()),
+            Canvas.of(prompt, length, model.config().maskId()),
             new SemiAutoregressive(block, steps))
         .withRule(rule)
         .withStop(stop)
         .withCache(cache)
         .withSampling(
             Sampling.GREEDY
-                .withTemperature(temperature)
+                .withTemperature(seeds == 0 ? 0 : HEX_TEMPERATURE)
                 .withTempered(model.config().shiftedLogits()));
   }
 }

@@ -3,12 +3,11 @@ package dev.sylvester.runner.layers;
 import dev.sylvester.kernels.DType;
 import dev.sylvester.kernels.FloatCache;
 import dev.sylvester.kernels.ThreadPool;
+import dev.sylvester.runner.diffusion.Pass;
 import dev.sylvester.runner.format.ModelConfig;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.util.ArrayList;
-import java.util.List;
 
 /**
  * Texts of a bidirectional model. A pass computes spans of several of them; a token attends to all
@@ -16,20 +15,6 @@ import java.util.List;
  * thread-safe.
  */
 public final class CanvasEvaluator implements AutoCloseable {
-  /**
-   * What a pass computes.
-   *
-   * @param text which text
-   * @param tokens all its tokens
-   * @param from first position of the span
-   * @param to end of the span
-   */
-  public record Span(int text, int[] tokens, int from, int to) {
-    int rows() {
-      return to - from;
-    }
-  }
-
   private static final int LENGTH_UNIT = 64;
   private static final int HEAD_ROWS = 64;
 
@@ -40,13 +25,15 @@ public final class CanvasEvaluator implements AutoCloseable {
   private final Transformer transformer;
   private final Attention attention = this::attend;
   private final Branches chain = new Branches(1);
-  private final List<Span> spans = new ArrayList<>();
+  private final Pass pass = new Pass();
   private Arena cacheArena = Arena.ofShared();
   private FloatCache[][] caches = new FloatCache[0][];
   private int length;
   private Arena headArena = Arena.ofShared();
   private MemorySegment hidden = MemorySegment.NULL;
   private MemorySegment logits = MemorySegment.NULL;
+  private MemorySegment[] hiddenParts;
+  private MemorySegment[][] logitsParts;
   private int headRows;
   private Scratch scratch;
 
@@ -87,15 +74,14 @@ public final class CanvasEvaluator implements AutoCloseable {
   }
 
   /** One pass. */
-  public void read(List<Span> of) {
-    spans.clear();
-    spans.addAll(of);
-    int rows = spans.stream().mapToInt(Span::rows).sum();
+  public void read(Pass of) {
+    pass.set(of);
+    int rows = pass.rows();
     prepare(rows);
     int row = 0;
-    for (Span span : spans) {
-      for (int i = span.from(); i < span.to(); i++) {
-        scratch.ids.setAtIndex(ValueLayout.JAVA_INT, row, span.tokens()[i]);
+    for (int span = 0; span < pass.count(); span++) {
+      for (int i = pass.from(span); i < pass.to(span); i++) {
+        scratch.ids.setAtIndex(ValueLayout.JAVA_INT, row, pass.tokens(span)[i]);
         scratch.positions.setAtIndex(ValueLayout.JAVA_INT, row++, i);
       }
     }
@@ -119,34 +105,28 @@ public final class CanvasEvaluator implements AutoCloseable {
   /** All spans at once: each needs the keys and values of the others of its text. */
   private void attend(int layer, Scratch s, int firstRow, int first, int rows) {
     long stride = s.queryKeyValueStride;
-    long row = 0;
-    for (Span span : spans) {
-      long offset = row * stride * Float.BYTES;
-      cache(span.text(), layer)
-          .append(
-              s.keys.asSlice(offset),
-              stride,
-              s.values.asSlice(offset),
-              stride,
-              span.from(),
-              span.rows(),
-              pool);
-      row += span.rows();
+    int row = 0;
+    for (int span = 0; span < pass.count(); span++) {
+      MemorySegment keys = s.keyRows.from(row);
+      MemorySegment values = s.valueRows.from(row);
+      cache(pass.canvas(span), layer)
+          .append(keys, stride, values, stride, pass.from(span), pass.rows(span), pool);
+      row += pass.rows(span);
     }
     row = 0;
-    for (Span span : spans) {
-      cache(span.text(), layer)
+    for (int span = 0; span < pass.count(); span++) {
+      cache(pass.canvas(span), layer)
           .attend(
-              s.queries.asSlice(row * stride * Float.BYTES),
+              s.queryRows.from(row),
               stride,
-              span.from(),
-              span.rows(),
-              span.tokens().length,
-              s.attention.asSlice(row * s.attentionStride * Float.BYTES),
+              pass.from(span),
+              pass.rows(span),
+              pass.tokens(span).length,
+              s.attentionRows.from(row),
               s.attentionStride,
               s.workspace,
               pool);
-      row += span.rows();
+      row += pass.rows(span);
     }
   }
 
@@ -156,11 +136,10 @@ public final class CanvasEvaluator implements AutoCloseable {
    * @param texts text of each row
    * @param positions its position
    * @param count how many
-   * @return count rows; overwritten by the next call
+   * @return count rows, and others behind them; overwritten by the next call
    */
   public MemorySegment logits(int[] texts, int[] positions, int count) {
     long hiddenBytes = (long) config.hiddenSize() * Float.BYTES;
-    long logitsBytes = (long) config.vocabSize() * Float.BYTES;
     prepareHead(count);
     for (int i = 0; i < count; i++) {
       MemorySegment.copy(
@@ -173,20 +152,21 @@ public final class CanvasEvaluator implements AutoCloseable {
     for (int first = 0; first < count; first += HEAD_ROWS) {
       transformer.head(
           scratch,
-          hidden.asSlice(first * hiddenBytes),
+          hiddenParts[first / HEAD_ROWS],
           Math.min(HEAD_ROWS, count - first),
-          weights.head().outputs(logits.asSlice(first * logitsBytes)));
+          logitsParts[first / HEAD_ROWS]);
     }
-    return logits.asSlice(0, count * logitsBytes);
+    return logits;
   }
 
   private long row(int text, int position) {
     long row = 0;
-    for (Span span : spans) {
-      if (span.text() == text && span.from() <= position && position < span.to()) {
-        return row + position - span.from();
+    for (int span = 0; span < pass.count(); span++) {
+      int from = pass.from(span);
+      if (pass.canvas(span) == text && from <= position && position < pass.to(span)) {
+        return row + position - from;
       }
-      row += span.rows();
+      row += pass.rows(span);
     }
     throw new IllegalArgumentException(
         "position %d of text %d is not in the last pass".formatted(position, text));
@@ -201,6 +181,13 @@ public final class CanvasEvaluator implements AutoCloseable {
     headArena = Arena.ofShared();
     hidden = headArena.allocate((long) headRows * config.hiddenSize() * Float.BYTES, 64);
     logits = headArena.allocate((long) headRows * config.vocabSize() * Float.BYTES, 64);
+    hiddenParts = new MemorySegment[headRows / HEAD_ROWS];
+    logitsParts = new MemorySegment[hiddenParts.length][];
+    for (int i = 0; i < hiddenParts.length; i++) {
+      long first = (long) i * HEAD_ROWS * Float.BYTES;
+      hiddenParts[i] = hidden.asSlice(first * config.hiddenSize());
+      logitsParts[i] = weights.head().outputs(logits.asSlice(first * config.vocabSize()));
+    }
   }
 
   @Override

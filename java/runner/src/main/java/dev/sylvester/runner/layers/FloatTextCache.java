@@ -79,16 +79,16 @@ final class FloatTextCache implements TextCache {
 
   @Override
   public void attend(int layer, Scratch s, int row, int first, int rows) {
-    MemorySegment keys = s.ofRow(s.keys, s.queryKeyValueStride, row);
-    MemorySegment values = s.ofRow(s.values, s.queryKeyValueStride, row);
+    MemorySegment keys = s.keyRows.from(row);
+    MemorySegment values = s.valueRows.from(row);
     append(layer, keys, values, s, first, rows);
     layers[layer].attend(
-        s.ofRow(s.queries, s.queryKeyValueStride, row),
+        s.queryRows.from(row),
         s.queryKeyValueStride,
         first,
         rows,
         first + rows,
-        s.ofRow(s.attention, s.attentionStride, row),
+        s.attentionRows.from(row),
         s.attentionStride,
         s.workspace,
         pool);

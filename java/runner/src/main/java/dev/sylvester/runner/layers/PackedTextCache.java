@@ -59,15 +59,15 @@ final class PackedTextCache implements TextCache {
     for (int done = 0; done < rows; done += most) {
       int count = Math.min(most, rows - done);
       MemorySegment sinksOfRows = chosen == null || done == 0 ? chosen : chosen.asSlice(done);
-      MemorySegment keys = s.ofRow(s.keys, s.queryKeyValueStride, row + done);
-      MemorySegment values = s.ofRow(s.values, s.queryKeyValueStride, row + done);
+      MemorySegment keys = s.keyRows.from(row + done);
+      MemorySegment values = s.valueRows.from(row + done);
       append(layer, keys, values, sinksOfRows, s, first + done, count);
       sequence.attend(
           layer,
-          s.ofRow(s.queries, s.queryKeyValueStride, row + done),
+          s.queryRows.from(row + done),
           s.queryKeyValueStride,
           count,
-          s.ofRow(s.attention, s.attentionStride, row + done),
+          s.attentionRows.from(row + done),
           s.attentionStride,
           s.workspace,
           pool);

@@ -40,6 +40,12 @@ final class Scratch implements AutoCloseable {
   final MemorySegment gate;
   final MemorySegment up;
   final MemorySegment activated;
+  final RowSlices hiddenRows;
+  final RowSlices normedRows;
+  final RowSlices queryRows;
+  final RowSlices keyRows;
+  final RowSlices valueRows;
+  final RowSlices attentionRows;
   final LayerOutputs[] layers;
   final Workspace workspace = new Workspace();
 
@@ -72,6 +78,12 @@ final class Scratch implements AutoCloseable {
     gate = floats(gateUpStride);
     up = gate.asSlice((long) c.intermediateSize() * Float.BYTES);
     activated = floats(c.intermediateSize());
+    hiddenRows = new RowSlices(hidden, c.hiddenSize(), rows);
+    normedRows = new RowSlices(normed, c.hiddenSize(), rows);
+    queryRows = new RowSlices(queries, queryKeyValueStride, rows);
+    keyRows = new RowSlices(keys, queryKeyValueStride, rows);
+    valueRows = new RowSlices(values, queryKeyValueStride, rows);
+    attentionRows = new RowSlices(attention, attentionStride, rows);
     layers =
         weights.layers().stream()
             .map(

@@ -150,8 +150,8 @@ final class Transformer {
   void head(Scratch s, TokenTree tree, Projection.Outputs logits) {
     long width = config.hiddenSize();
     for (int row = 0; row < tree.count(); row++) {
-      MemorySegment from = s.ofRow(s.hidden, width, row);
-      MemorySegment to = s.ofRow(s.normed, width, tree.nodeOfRow(row));
+      MemorySegment from = s.hiddenRows.from(row);
+      MemorySegment to = s.normedRows.from(tree.nodeOfRow(row));
       Nn.rmsNorm(from, width, weights.norm(), eps, 1, width, to, width, null);
     }
     project(s, tree.count(), logits);

@@ -122,7 +122,8 @@ class DiffusionCliTest {
       "--limit",
       "2",
       "--ways",
-      "low-confidence/steps=4,threshold:0.5/dual/eos,local-leap:0.8,0.6,3/block=32/prophet:9,9,9",
+      "low-confidence/steps=4,threshold:0.5/dual/eos,local-leap:0.8,0.6,3/block=32/prophet:9,9,9,"
+          + "threshold:0/length=96/hex=2",
       "--json",
       "--svg",
       svg.toString()
@@ -132,9 +133,12 @@ class DiffusionCliTest {
         .containsExactly(
             "low-confidence/steps=4",
             "threshold:0.5/dual/eos",
-            "local-leap:0.8,0.6,3/block=32/prophet:9,9,9");
+            "local-leap:0.8,0.6,3/block=32/prophet:9,9,9",
+            "threshold:0/length=96/hex=2");
     assertThat(rows.get(0).get("passes").doubleValue()).isEqualTo(4);
     assertThat(rows.get(0).get("problems").intValue()).isEqualTo(2);
+    // A pass for each block of 8, 16 or 32, twice, unless the vote is decided before.
+    assertThat(rows.get(3).get("passes").doubleValue()).isBetween(4 * 3.0, 2 * (12 + 6 + 3.0));
     assertThat(svg).content().contains("<svg");
     String[] early = {
       "eval",
@@ -177,6 +181,31 @@ class DiffusionCliTest {
     assertThat(json.get("diffusion").get("committed_at").get(4).intValue()).isEqualTo(-1);
   }
 
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "-n 9",
+        "--samples 2",
+        "--draft gsm-mini-draft",
+        "--spec greedy",
+        "--draft-len 3",
+        "--accept-head file",
+        "--tree 2,1"
+      })
+  void refusesWhatOnlyOtherModelsKnow(String options) {
+    assertFails(generate(options.split(" ")), "is a diffusion model: --max-tokens, --samples, ");
+  }
+
+  @Test
+  void refusesWhatWouldBeIgnored() {
+    assertFails(generate("--hex", "--block", "8"), "--block and --show are of no use");
+    assertFails(generate("--hex", "--show"), "--block and --show are of no use");
+    assertFails(generate("--show", "--json"), "--show and --json exclude each other");
+    assertFails(generate("--answer", "8+4"), "--answer '8+4' needs a --stop prophet");
+    assertFails(
+        generate("--answer", "8+4", "--stop", "sched"), "--answer '8+4' needs a --stop prophet");
+  }
+
   @Test
   void refusesWhatMakesNoSense() {
     assertFails(generate("--block", "7"), "block is 7, must divide the generation length 64");
@@ -184,6 +213,8 @@ class DiffusionCliTest {
     assertFails(generate("--commit", "best"), "commit is 'best', must be low-confidence,");
     assertFails(generate("--commit", "threshold:x"), "must be NAME or NAME:NUMBERS");
     assertFails(generate("--commit", "margin:1"), "must have 0 numbers");
+    assertFails(generate("--commit", "local-leap:0.9,0.7,1.5"), "must be a whole number");
+    assertFails(generate("--stop", "prophet:1e999,1,1"), "is Infinity, must be finite");
     assertFails(generate("--stop", "never"), "stop is 'never', must be prophet");
     assertFails(generate("--stop", "eos", "--stop", "none"), "--stop of a diffusion model is one");
     assertFails(generate("--answer", "x", "--stop", "prophet"), "answer is 'x', must be OFFSET+");
