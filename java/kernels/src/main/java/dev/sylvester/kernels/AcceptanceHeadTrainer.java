@@ -4,7 +4,6 @@ import static java.lang.foreign.ValueLayout.JAVA_DOUBLE;
 import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
 
 import dev.sylvester.kernels.ffi.SylvesterFfi;
-import dev.sylvester.kernels.ffi.syl_adamw;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.SplittableRandom;
@@ -14,10 +13,6 @@ import java.util.SplittableRandom;
  * falls by a cosine. Same data, options and seed: same head. One thread at a time.
  */
 public final class AcceptanceHeadTrainer implements AutoCloseable {
-  private static final float BETA1 = 0.9f;
-  private static final float BETA2 = 0.999f;
-  private static final float EPSILON = 1e-8f;
-
   /**
    * How it is trained.
    *
@@ -55,39 +50,29 @@ public final class AcceptanceHeadTrainer implements AutoCloseable {
 
   private final AcceptanceHead.Shape shape;
   private final Options options;
-  private final long steps;
+  private final CosineSchedule schedule;
   private final ThreadPool pool;
   private final Arena arena = Arena.ofConfined();
   private final Workspace workspace = new Workspace();
   private final long count;
   private final MemorySegment parameters;
   private final MemorySegment gradient;
-  private final MemorySegment mean;
-  private final MemorySegment square;
   private final MemorySegment head;
-  private final MemorySegment adamw;
+  private final AdamW optimizer;
   private final MemorySegment loss;
   private final MemorySegment weight;
-  private long step;
 
   private AcceptanceHeadTrainer(
       AcceptanceHead.Shape shape, Options options, long steps, ThreadPool pool) {
     this.shape = shape;
     this.options = options;
-    this.steps = steps;
+    this.schedule = new CosineSchedule(options.learningRate, options.warmup, steps);
     this.pool = pool;
     count = shape.parameters();
     parameters = floats();
     gradient = floats();
-    mean = floats();
-    square = floats();
+    optimizer = AdamW.of(parameters, options.weightDecay, arena);
     head = shape.toNative(parameters, 0, 1, arena);
-    adamw = arena.allocate(syl_adamw.layout());
-    syl_adamw.struct_size(adamw, (int) syl_adamw.sizeof());
-    syl_adamw.beta1(adamw, BETA1);
-    syl_adamw.beta2(adamw, BETA2);
-    syl_adamw.epsilon(adamw, EPSILON);
-    syl_adamw.weight_decay(adamw, options.weightDecay);
     loss = arena.allocate(JAVA_DOUBLE);
     weight = arena.allocate(JAVA_DOUBLE);
   }
@@ -138,13 +123,8 @@ public final class AcceptanceHeadTrainer implements AutoCloseable {
     if (total == 0) {
       return 0;
     }
-    step++;
-    syl_adamw.learning_rate(adamw, (float) learningRate());
-    syl_adamw.gradient_scale(adamw, (float) (1 / total));
-    syl_adamw.step(adamw, step);
-    SylvesterException.check(
-        SylvesterFfi.syl_nn_adamw_f32(
-            adamw, gradient, count, parameters, mean, square, ThreadPool.handle(pool)));
+    float rate = schedule.rate(optimizer.steps() + 1);
+    optimizer.step(gradient, (float) (1 / total), rate, pool);
     return loss.get(JAVA_DOUBLE, 0) / total;
   }
 
@@ -174,15 +154,6 @@ public final class AcceptanceHeadTrainer implements AutoCloseable {
     } finally {
       workspace.end();
     }
-  }
-
-  private double learningRate() {
-    double rising = options.warmup * steps;
-    if (step <= rising) {
-      return options.learningRate * step / rising;
-    }
-    double progress = Math.min(1, (step - 1 - rising) / (steps - rising));
-    return options.learningRate * (1 + Math.cos(Math.PI * progress)) / 2;
   }
 
   /**

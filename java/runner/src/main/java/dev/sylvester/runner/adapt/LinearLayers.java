@@ -115,6 +115,11 @@ public final class LinearLayers {
     return weights;
   }
 
+  /** The model's out floats that are added to the outputs of a layer, or null. */
+  MemorySegment readBias(Layer layer, Arena arena) {
+    return model.biasFloats(layer.name, layer.out, arena);
+  }
+
   private static String tensor(Layer layer) {
     return layer.name + ".weight";
   }

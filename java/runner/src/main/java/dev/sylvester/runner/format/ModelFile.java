@@ -56,17 +56,27 @@ public sealed interface ModelFile extends AutoCloseable permits GgufFile, Safete
    * @param layer its name, without {@code .weight}
    */
   default MemorySegment floats(String layer, long out, long in, Arena arena) {
-    Tensor tensor = require(layer + ".weight", out, in);
-    MemorySegment weights = arena.allocate(out * in * Float.BYTES, 64);
-    tensor.dtype().toFloat(tensor.data(), out * in, weights);
+    return inOrder(layer, require(layer + ".weight", out, in), out, arena);
+  }
+
+  /** What a linear layer adds to its out outputs, in the same order; null: nothing. */
+  default MemorySegment biasFloats(String layer, long out, Arena arena) {
+    return find(layer + ".bias").isEmpty()
+        ? null
+        : inOrder(layer, require(layer + ".bias", out), out, arena);
+  }
+
+  private MemorySegment inOrder(String layer, Tensor tensor, long rows, Arena arena) {
+    MemorySegment floats = arena.allocate(tensor.elements() * Float.BYTES, 64);
+    tensor.dtype().toFloat(tensor.data(), tensor.elements(), floats);
     if (!config().reordersRows(layer)) {
-      return weights;
+      return floats;
     }
-    MemorySegment ordered = arena.allocate(weights.byteSize(), 64);
-    long bytes = in * Float.BYTES;
-    for (long row = 0; row < out; row++) {
+    MemorySegment ordered = arena.allocate(floats.byteSize(), 64);
+    long bytes = floats.byteSize() / rows;
+    for (long row = 0; row < rows; row++) {
       long to = config().rowInTransformers(row);
-      MemorySegment.copy(weights, row * bytes, ordered, to * bytes, bytes);
+      MemorySegment.copy(floats, row * bytes, ordered, to * bytes, bytes);
     }
     return ordered;
   }

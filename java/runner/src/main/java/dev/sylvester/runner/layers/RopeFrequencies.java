@@ -6,10 +6,16 @@ import dev.sylvester.runner.format.RopeConfig;
 import java.lang.foreign.Arena;
 
 /** Rotary frequencies from a model's configuration. */
-final class RopeFrequencies {
+public final class RopeFrequencies {
   private RopeFrequencies() {}
 
-  static Rope of(RopeConfig config, int context, Arena arena) {
+  /**
+   * The frequencies of a model.
+   *
+   * @param context tokens that texts may have; dynamic scaling depends on it
+   * @param arena owns them
+   */
+  public static Rope of(RopeConfig config, int context, Arena arena) {
     Rope rope = Rope.of(scaling(config, context), config.dims(), arena);
     if (config.factors().length == 0) {
       return rope;

@@ -96,11 +96,6 @@ final class Scratch implements AutoCloseable {
             .toArray(LayerOutputs[]::new);
   }
 
-  /** Rows from {@code row} on; row 0 makes no object. */
-  MemorySegment ofRow(MemorySegment rows, long stride, int row) {
-    return row == 0 ? rows : rows.asSlice(row * stride * Float.BYTES);
-  }
-
   AdapterSet adaptersOf(int row) {
     return adaptersOfRows == null ? adapters : adaptersOfRows[row];
   }
