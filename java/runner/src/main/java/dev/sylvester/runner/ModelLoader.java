@@ -3,15 +3,12 @@ package dev.sylvester.runner;
 import dev.sylvester.cuda.CudaDevice;
 import dev.sylvester.kernels.ThreadPool;
 import dev.sylvester.runner.format.AdapterFolder;
-import dev.sylvester.runner.format.GgufFile;
 import dev.sylvester.runner.format.ModelConfig;
 import dev.sylvester.runner.format.ModelFile;
 import dev.sylvester.runner.format.RopeConfig;
-import dev.sylvester.runner.format.SafetensorsFolder;
 import dev.sylvester.runner.layers.AdapterSet;
 import dev.sylvester.runner.layers.PackedAdapter;
 import dev.sylvester.runner.layers.Weights;
-import dev.sylvester.runner.text.GgufVocabulary;
 import dev.sylvester.runner.text.Tokenizer;
 import java.lang.foreign.Arena;
 import java.nio.file.Path;
@@ -45,7 +42,7 @@ final class ModelLoader {
     Background<ThreadPool> pool = opened(Background.start(() -> ThreadPool.of(options.threads())));
     ModelFile file = opened(ModelFile.open(path));
     int context = context(file, options.context());
-    Background<Tokenizer> tokenizer = opened(Background.start(() -> tokenizer(file)));
+    Background<Tokenizer> tokenizer = opened(Background.start(() -> Tokenizer.of(file)));
     Arena arena = opened(Arena.ofShared());
     Weights weights = weights(file, context, options.adapters(), arena, pool.get());
     ModelCaches caches = opened(new ModelCaches(file, weights, context, pool.get(), options));
@@ -88,13 +85,6 @@ final class ModelLoader {
         reason.addSuppressed(e);
       }
     }
-  }
-
-  private static Tokenizer tokenizer(ModelFile file) {
-    return switch (file) {
-      case GgufFile gguf -> Tokenizer.fromGguf(GgufVocabulary.of(gguf.path(), gguf.metadata()));
-      case SafetensorsFolder folder -> Tokenizer.fromJson(folder.path().resolve("tokenizer.json"));
-    };
   }
 
   private static int context(ModelFile file, int wanted) {

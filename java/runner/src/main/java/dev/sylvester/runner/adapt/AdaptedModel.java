@@ -41,10 +41,6 @@ final class AdaptedModel implements AutoCloseable {
   AdaptedModel(ModelFile file, FrozenWeights weights, TrainedModules trained, ThreadPool pool) {
     this.config = file.config();
     this.pool = pool;
-    if (config.bidirectional()) {
-      throw new IllegalArgumentException(
-          "%s is a diffusion model: adapters of those cannot be trained".formatted(file.path()));
-    }
     long width = config.hiddenSize();
     long vocabulary = config.vocabSize();
     embedding = file.require("model.embed_tokens.weight", vocabulary, width);

@@ -97,6 +97,10 @@ public final class AdapterTrainer implements AutoCloseable {
 
   private static void requireFit(ModelFile file, List<TrainingExample> examples) {
     ModelConfig config = file.config();
+    if (config.bidirectional()) {
+      throw new IllegalArgumentException(
+          "%s is a diffusion model: adapters of those cannot be trained".formatted(file.path()));
+    }
     if (examples.isEmpty()) {
       throw new IllegalArgumentException("there are no examples to learn from");
     }

@@ -34,22 +34,17 @@ final class CausalAttention {
   void forward(
       MemorySegment q, MemorySegment k, MemorySegment v, MemorySegment y, int first, int tokens) {
     float[] p = new float[tokens];
-    float[] output = new float[dim];
     for (int group = 0; group < kvHeads; group++) {
-      float[] keys = columns(head(k, kvHeads, group, first, tokens), tokens);
-      float[] values = head(v, kvHeads, group, first, tokens);
+      float[][] keyColumns = transposed(head(k, kvHeads, group, first, tokens));
+      float[][] values = head(v, kvHeads, group, first, tokens);
       for (int h = group * heads / kvHeads; h < (group + 1) * heads / kvHeads; h++) {
-        float[] queries = head(q, heads, h, first, tokens);
+        float[][] queries = head(q, heads, h, first, tokens);
+        float[][] outputs = new float[tokens][dim];
         for (int i = 0; i < tokens; i++) {
-          int from = from(i);
-          probabilities(queries, keys, tokens, i, from, p);
-          Arrays.fill(output, 0);
-          for (int j = from; j <= i; j++) {
-            add(p[j], values, j * dim, output, 0, dim);
-          }
-          long at = ((long) (first + i) * heads + h) * dim;
-          MemorySegment.copy(output, 0, y, JAVA_FLOAT, at * Float.BYTES, dim);
+          probabilities(queries[i], keyColumns, from(i), i + 1, p);
+          addRows(p, values, from(i), i + 1, outputs[i], 0, dim);
         }
+        put(outputs, y, heads, h, first);
       }
     }
   }
@@ -65,99 +60,135 @@ final class CausalAttention {
       MemorySegment dv,
       int first,
       int tokens) {
-    float[] p = new float[tokens];
-    float[] dp = new float[tokens];
+    float[][] p = new float[tokens][tokens];
+    float[][] slopes = new float[tokens][tokens];
     for (int group = 0; group < kvHeads; group++) {
-      float[] keys = head(k, kvHeads, group, first, tokens);
-      float[] keyColumns = columns(keys, tokens);
-      float[] valueColumns = columns(head(v, kvHeads, group, first, tokens), tokens);
-      float[] dKeys = new float[tokens * dim];
-      float[] dValues = new float[tokens * dim];
+      float[][] keys = head(k, kvHeads, group, first, tokens);
+      float[][] keyColumns = transposed(keys);
+      float[][] valueColumns = transposed(head(v, kvHeads, group, first, tokens));
+      float[][] dKeys = new float[tokens][dim];
+      float[][] dValues = new float[tokens][dim];
       for (int h = group * heads / kvHeads; h < (group + 1) * heads / kvHeads; h++) {
-        float[] queries = head(q, heads, h, first, tokens);
-        float[] gradients = head(g, heads, h, first, tokens);
-        float[] dQueries = new float[tokens * dim];
+        float[][] queries = head(q, heads, h, first, tokens);
+        float[][] gradients = head(g, heads, h, first, tokens);
+        float[][] dQueries = new float[tokens][dim];
         for (int i = 0; i < tokens; i++) {
-          int from = from(i);
-          probabilities(queries, keyColumns, tokens, i, from, p);
-          products(gradients, valueColumns, tokens, i, from, dp);
-          double mean = 0;
-          for (int j = from; j <= i; j++) {
-            mean += (double) p[j] * dp[j];
-          }
-          for (int j = from; j <= i; j++) {
-            add(p[j], gradients, i * dim, dValues, j * dim, dim);
-            float slope = (float) (scale * p[j] * (dp[j] - mean));
-            add(slope, keys, j * dim, dQueries, i * dim, dim);
-            add(slope, queries, i * dim, dKeys, j * dim, dim);
-          }
+          probabilities(queries[i], keyColumns, from(i), i + 1, p[i]);
+          slopes(gradients[i], valueColumns, from(i), i + 1, p[i], slopes[i]);
+          addRows(slopes[i], keys, from(i), i + 1, dQueries[i], 0, dim);
         }
-        put(dQueries, dq, heads, h, first, tokens);
+        float[][] pColumns = transposed(p);
+        float[][] slopeColumns = transposed(slopes);
+        for (int j = 0; j < tokens; j++) {
+          int end = window == 0 ? tokens : Math.min(tokens, j + window);
+          addRows(pColumns[j], gradients, j, end, dValues[j], 0, dim);
+          addRows(slopeColumns[j], queries, j, end, dKeys[j], 0, dim);
+        }
+        put(dQueries, dq, heads, h, first);
       }
-      put(dKeys, dk, kvHeads, group, first, tokens);
-      put(dValues, dv, kvHeads, group, first, tokens);
+      put(dKeys, dk, kvHeads, group, first);
+      put(dValues, dv, kvHeads, group, first);
     }
   }
 
-  private int from(int i) {
-    return window == 0 ? 0 : Math.max(0, i - window + 1);
+  /** The first token that a row sees. */
+  private int from(int row) {
+    return window == 0 ? 0 : Math.max(0, row - window + 1);
   }
 
-  /** {@code p[from..i]}: what row i sees. */
-  private void probabilities(
-      float[] queries, float[] keyColumns, int tokens, int i, int from, float[] p) {
-    products(queries, keyColumns, tokens, i, from, p);
+  /** {@code p[from..end - 1] = softmax(scale query K)}. */
+  private void probabilities(float[] query, float[][] keyColumns, int from, int end, float[] p) {
+    Arrays.fill(p, from, end, 0);
+    addRows(query, keyColumns, 0, dim, p, from, end);
     float most = Float.NEGATIVE_INFINITY;
-    for (int j = from; j <= i; j++) {
+    for (int j = from; j < end; j++) {
       most = Math.max(most, p[j]);
     }
     double sum = 0;
-    for (int j = from; j <= i; j++) {
+    for (int j = from; j < end; j++) {
       p[j] = (float) Math.exp(scale * (p[j] - most));
       sum += p[j];
     }
     float share = (float) (1 / sum);
-    for (int j = from; j <= i; j++) {
+    for (int j = from; j < end; j++) {
       p[j] *= share;
     }
   }
 
-  /** {@code y[from..i]}: products of row i with the columns. */
-  private void products(float[] rows, float[] columns, int tokens, int i, int from, float[] y) {
-    Arrays.fill(y, from, i + 1, 0);
-    for (int d = 0; d < dim; d++) {
-      add(rows[i * dim + d], columns, d * tokens + from, y, from, i + 1 - from);
+  /** Gradients of query K: {@code scale p (g V - sum p g V)}. */
+  private void slopes(
+      float[] gradient, float[][] valueColumns, int from, int end, float[] p, float[] slopes) {
+    Arrays.fill(slopes, from, end, 0);
+    addRows(gradient, valueColumns, 0, dim, slopes, from, end);
+    double mean = 0;
+    for (int j = from; j < end; j++) {
+      mean += (double) p[j] * slopes[j];
+    }
+    for (int j = from; j < end; j++) {
+      slopes[j] = (float) (scale * p[j] * (slopes[j] - mean));
     }
   }
 
-  /** Of this form so that the compiler makes vectors of it. */
-  private static void add(float a, float[] x, int xFirst, float[] y, int yFirst, int count) {
-    for (int i = 0; i < count; i++) {
-      y[yFirst + i] += a * x[xFirst + i];
+  /**
+   * {@code y[i] += sum of a[k] rows[k][i]} for {@code first <= k < last} and {@code from <= i <
+   * end}. Eight rows at a time, all with one index, so that the compiler makes vectors of it.
+   */
+  private static void addRows(
+      float[] a, float[][] rows, int first, int last, float[] y, int from, int end) {
+    int k = first;
+    for (; k + 8 <= last; k += 8) {
+      float a0 = a[k];
+      float a1 = a[k + 1];
+      float a2 = a[k + 2];
+      float a3 = a[k + 3];
+      float a4 = a[k + 4];
+      float a5 = a[k + 5];
+      float a6 = a[k + 6];
+      float a7 = a[k + 7];
+      float[] x0 = rows[k];
+      float[] x1 = rows[k + 1];
+      float[] x2 = rows[k + 2];
+      float[] x3 = rows[k + 3];
+      float[] x4 = rows[k + 4];
+      float[] x5 = rows[k + 5];
+      float[] x6 = rows[k + 6];
+      float[] x7 = rows[k + 7];
+      for (int i = from; i < end; i++) {
+        y[i] +=
+            (a0 * x0[i] + a1 * x1[i] + a2 * x2[i] + a3 * x3[i])
+                + (a4 * x4[i] + a5 * x5[i] + a6 * x6[i] + a7 * x7[i]);
+      }
+    }
+    for (; k < last; k++) {
+      float factor = a[k];
+      float[] x = rows[k];
+      for (int i = from; i < end; i++) {
+        y[i] += factor * x[i];
+      }
     }
   }
 
-  private float[] head(MemorySegment rows, int count, int head, int first, int tokens) {
-    float[] copy = new float[tokens * dim];
+  private float[][] head(MemorySegment rows, int count, int head, int first, int tokens) {
+    float[][] copy = new float[tokens][dim];
     for (int i = 0; i < tokens; i++) {
       long at = ((long) (first + i) * count + head) * dim;
-      MemorySegment.copy(rows, JAVA_FLOAT, at * Float.BYTES, copy, i * dim, dim);
+      MemorySegment.copy(rows, JAVA_FLOAT, at * Float.BYTES, copy[i], 0, dim);
     }
     return copy;
   }
 
-  private void put(float[] values, MemorySegment rows, int count, int head, int first, int tokens) {
-    for (int i = 0; i < tokens; i++) {
+  private void put(float[][] values, MemorySegment rows, int count, int head, int first) {
+    for (int i = 0; i < values.length; i++) {
       long at = ((long) (first + i) * count + head) * dim;
-      MemorySegment.copy(values, i * dim, rows, JAVA_FLOAT, at * Float.BYTES, dim);
+      MemorySegment.copy(values[i], 0, rows, JAVA_FLOAT, at * Float.BYTES, dim);
     }
   }
 
-  private float[] columns(float[] rows, int tokens) {
-    float[] columns = new float[rows.length];
-    for (int i = 0; i < tokens; i++) {
-      for (int d = 0; d < dim; d++) {
-        columns[d * tokens + i] = rows[i * dim + d];
+  private static float[][] transposed(float[][] rows) {
+    float[][] columns = new float[rows[0].length][rows.length];
+    for (int i = 0; i < rows.length; i++) {
+      for (int j = 0; j < columns.length; j++) {
+        columns[j][i] = rows[i][j];
       }
     }
     return columns;

@@ -11,6 +11,7 @@ import picocli.CommandLine.Spec;
     subcommands = {
       AdaptSpectrumCommand.class,
       AdaptDecomposeCommand.class,
+      AdaptTrainCommand.class,
       AdaptMergeCommand.class,
       AdaptExportCommand.class,
       AdaptInfoCommand.class

@@ -1,6 +1,9 @@
 package dev.sylvester.runner.text;
 
+import dev.sylvester.runner.format.GgufFile;
+import dev.sylvester.runner.format.ModelFile;
 import dev.sylvester.runner.format.ModelFormatException;
+import dev.sylvester.runner.format.SafetensorsFolder;
 import java.nio.file.Path;
 import java.util.Optional;
 import java.util.OptionalInt;
@@ -39,6 +42,18 @@ public final class Tokenizer implements AutoCloseable {
     this.bos = bos;
     this.eos = Set.copyOf(eos);
     this.chatTemplate = chatTemplate;
+  }
+
+  /**
+   * A model's own.
+   *
+   * @throws ModelFormatException if it is missing, malformed, or of a kind unknown here
+   */
+  public static Tokenizer of(ModelFile model) {
+    return switch (model) {
+      case GgufFile gguf -> fromGguf(GgufVocabulary.of(gguf.path(), gguf.metadata()));
+      case SafetensorsFolder folder -> fromJson(folder.path().resolve("tokenizer.json"));
+    };
   }
 
   /**
