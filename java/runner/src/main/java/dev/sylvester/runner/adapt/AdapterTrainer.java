@@ -75,7 +75,7 @@ public final class AdapterTrainer implements AutoCloseable {
       List<TrainingExample> examples,
       ThreadPool pool,
       Progress progress) {
-    requireFit(file, examples);
+    requireFit(file, options, examples);
     this.options = options;
     this.examples = List.copyOf(examples);
     this.pool = pool;
@@ -95,7 +95,8 @@ public final class AdapterTrainer implements AutoCloseable {
     }
   }
 
-  private static void requireFit(ModelFile file, List<TrainingExample> examples) {
+  private static void requireFit(
+      ModelFile file, TrainingOptions options, List<TrainingExample> examples) {
     ModelConfig config = file.config();
     if (config.bidirectional()) {
       throw new IllegalArgumentException(
@@ -103,6 +104,10 @@ public final class AdapterTrainer implements AutoCloseable {
     }
     if (examples.isEmpty()) {
       throw new IllegalArgumentException("there are no examples to learn from");
+    }
+    if (options.batch() > examples.size()) {
+      throw new IllegalArgumentException(
+          "batch is %d, there are %d examples".formatted(options.batch(), examples.size()));
     }
     for (int i = 0; i < examples.size(); i++) {
       int[] tokens = examples.get(i).tokens();

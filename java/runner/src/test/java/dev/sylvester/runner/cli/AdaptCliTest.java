@@ -150,6 +150,75 @@ class AdaptCliTest {
     assertFails(run(with(pissa, "--initial", initial, "-m", "gsm-mini")), "makes -m needless");
   }
 
+  @Test
+  void adaptersAreTrained() throws IOException {
+    Path data = folder.resolve("data.jsonl");
+    Files.writeString(data, "{\"question\": \"Ann?\", \"answer\": \"#### 7\"}\n".repeat(3));
+    Path out = folder.resolve("trained.safetensors");
+    Path svg = folder.resolve("loss.svg");
+    Path checkpoint = folder.resolve("checkpoint");
+    String[] common = {
+      "adapt", "train", "-m", "gsm-mini-draft", "--data", data.toString(), "--steps", "60"
+    };
+    String[] soka =
+        with(
+            common,
+            "--rank",
+            "1",
+            "--batch",
+            "2",
+            "--lr",
+            "0.02",
+            "-o",
+            out.toString(),
+            "--svg",
+            svg.toString());
+    JsonNode json = run(with(soka, "--json", "--checkpoint", checkpoint.toString())).json();
+    assertThat(json.fieldNames())
+        .toIterable()
+        .containsExactly(
+            "output", "method", "parameters", "ranks", "loss", "losses", "gradient_norms");
+    assertThat(json.get("losses")).hasSize(60);
+    assertThat(json.get("gradient_norms")).hasSize(60);
+    assertThat(json.get("losses").get(59).doubleValue())
+        .isLessThan(json.get("losses").get(0).doubleValue() / 2);
+    assertThat(Files.readString(svg)).contains("</svg>");
+    String[] generate = {"generate", "-m", "gsm-mini-draft", "-p", "Ann?", "--json"};
+    assertThat(run(with(generate, "--adapter", out.toString())).json().get("text").textValue())
+        .isEqualTo("#### 7");
+    byte[] whole = Files.readAllBytes(out);
+    assertThat(run(with(soka, "--resume", "--checkpoint", checkpoint.toString())).out())
+        .containsPattern(": soka, 7 modules, [0-9,]+ parameters, 60 steps, loss [0-9.]+ at first");
+    assertThat(Files.readAllBytes(out)).isEqualTo(whole);
+
+    String lora = folder.resolve("lora").toString();
+    String[] asLora = with(common, "--method", "lora", "-o", lora);
+    assertFails(run(asLora), "lora needs a rank or a budget");
+    assertFails(run(with(asLora, "--rank", "0")), "rank is '0', must be a number");
+    assertFails(
+        run(with(asLora, "--rank", "1", "--factors", "4x4")), "--factors are those of soka");
+    assertFails(run(with(asLora, "--budget", "-1")), "budget is -1");
+    assertFails(run(with(asLora, "--rank", "1", "--resume")), "--resume needs --checkpoint");
+    assertFails(run(with(asLora, "--rank", "1", "--save-every", "0")), "save-every is 0");
+    assertFails(run(with(asLora, "--rank", "1", "--lr", "NaN")), "learning rate is NaN");
+    assertFails(run(with(asLora, "--rank", "1")), "batch is 8, there are 3 examples");
+    assertFails(
+        run(
+            with(
+                asLora,
+                "--rank",
+                "1",
+                "--batch",
+                "2",
+                "--resume",
+                "--checkpoint",
+                checkpoint.toString())),
+        "checkpoint of another training");
+    assertThat(Path.of(lora)).doesNotExist();
+    Files.createDirectory(Path.of(lora));
+    assertFails(run(with(asLora, "--rank", "1")), "lora: exists already");
+  }
+
   private static String[] with(String[] arguments, String... more) {
     return Stream.concat(Stream.of(arguments), Stream.of(more)).toArray(String[]::new);
   }
