@@ -23,7 +23,6 @@ import java.util.List;
 final class AdaptedModel implements AutoCloseable {
   private final ModelConfig config;
   private final ThreadPool pool;
-  private final Arena arena = Arena.ofShared();
   private final Workspace workspace = new Workspace();
   private final Tensor embedding;
   private final List<AdaptedLayer> layers = new ArrayList<>();
@@ -37,8 +36,10 @@ final class AdaptedModel implements AutoCloseable {
    *
    * @param weights of the file
    * @param trained modules beside them
+   * @param arena owns the packed form
    */
-  AdaptedModel(ModelFile file, FrozenWeights weights, TrainedModules trained, ThreadPool pool) {
+  AdaptedModel(
+      ModelFile file, FrozenWeights weights, TrainedModules trained, Arena arena, ThreadPool pool) {
     this.config = file.config();
     this.pool = pool;
     long width = config.hiddenSize();
@@ -207,6 +208,5 @@ final class AdaptedModel implements AutoCloseable {
   public void close() {
     packs.close();
     workspace.close();
-    arena.close();
   }
 }

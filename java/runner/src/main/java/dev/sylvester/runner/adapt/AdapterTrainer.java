@@ -85,7 +85,7 @@ public final class AdapterTrainer implements AutoCloseable {
       modules = new TrainedModules(initial, arena);
       FrozenWeights weights =
           new FrozenWeights(file, startsFromWeights() ? initial : Map.of(), digest);
-      model = new AdaptedModel(file, weights, modules, pool);
+      model = new AdaptedModel(file, weights, modules, arena, pool);
       optimizer = AdamW.of(modules.parameters(), options.weightDecay(), arena);
       schedule = new CosineSchedule(options.learningRate(), options.warmup(), options.steps());
       fingerprint = HexFormat.of().formatHex(digest.digest());

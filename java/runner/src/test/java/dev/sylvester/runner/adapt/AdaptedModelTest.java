@@ -71,7 +71,7 @@ class AdaptedModelTest {
       file = ModelFile.open(path);
       FrozenWeights weights =
           new FrozenWeights(file, Map.of(), MessageDigest.getInstance("SHA-256"));
-      model = new AdaptedModel(file, weights, modules, pool);
+      model = new AdaptedModel(file, weights, modules, arena, pool);
       model.pack();
     }
 
