@@ -12,8 +12,8 @@ import json
 import pathlib
 import random
 
-NAMES = ["Amir", "Anna", "Bella", "David", "Emma", "Grace", "Henry", "Iris", "Kate", "Noah", "Olga", "Rosa", "Tina", "Zoe"]
-THINGS = ["apples", "balls", "beads", "candles", "cards", "cookies", "flowers", "kites", "oranges", "pencils", "shells"]
+NAMES = "Amir Anna Bella David Emma Grace Henry Iris Kate Noah Olga Rosa Tina Zoe".split()
+THINGS = "apples balls beads candles cards cookies flowers kites oranges pencils shells".split()
 
 
 def problem(generator):

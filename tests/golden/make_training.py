@@ -1,6 +1,6 @@
 """Gradients of adapters' factors by PyTorch's autograd in float64, through whole models of transformers. Writes
-training/<case>.safetensors, the factors as sylvester-kron files have them, training/<case>.gradients.safetensors, theirs of
-the answers' negative log-likelihood, and training/cases.json: model, texts, lengths of prompts, likelihood."""
+training/<case>.safetensors, the factors as sylvester-kron files have them, training/<case>.gradients.safetensors,
+theirs of the answers' negative log-likelihood, and training/cases.json: model, texts, lengths of prompts, likelihood."""
 
 import json
 import pathlib
