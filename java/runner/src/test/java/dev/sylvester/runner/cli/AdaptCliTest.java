@@ -183,9 +183,9 @@ class AdaptCliTest {
     assertThat(json.get("losses").get(59).doubleValue())
         .isLessThan(json.get("losses").get(0).doubleValue() / 2);
     assertThat(Files.readString(svg)).contains("</svg>");
-    String[] generate = {"generate", "-m", "gsm-mini-draft", "-p", "Ann?", "--json"};
-    assertThat(run(with(generate, "--adapter", out.toString())).json().get("text").textValue())
-        .isEqualTo("#### 7");
+    String[] eval = {"eval", "gsm-mini", "-m", "gsm-mini-draft", "--data", data.toString()};
+    assertThat(run(eval).out()).startsWith("0 of 3 right");
+    assertThat(run(with(eval, "--adapter", out.toString())).out()).startsWith("3 of 3 right");
     byte[] whole = Files.readAllBytes(out);
     assertThat(run(with(soka, "--resume", "--checkpoint", checkpoint.toString())).out())
         .containsPattern(": soka, 7 modules, [0-9,]+ parameters, 60 steps, loss [0-9.]+ at first");
