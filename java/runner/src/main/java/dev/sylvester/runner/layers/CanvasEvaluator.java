@@ -33,7 +33,7 @@ public final class CanvasEvaluator implements AutoCloseable {
   private MemorySegment hidden = MemorySegment.NULL;
   private MemorySegment logits = MemorySegment.NULL;
   private MemorySegment[] hiddenParts;
-  private MemorySegment[][] logitsParts;
+  private Projection.Outputs[] logitsParts;
   private int headRows;
   private Scratch scratch;
 
@@ -182,7 +182,7 @@ public final class CanvasEvaluator implements AutoCloseable {
     hidden = headArena.allocate((long) headRows * config.hiddenSize() * Float.BYTES, 64);
     logits = headArena.allocate((long) headRows * config.vocabSize() * Float.BYTES, 64);
     hiddenParts = new MemorySegment[headRows / HEAD_ROWS];
-    logitsParts = new MemorySegment[hiddenParts.length][];
+    logitsParts = new Projection.Outputs[hiddenParts.length];
     for (int i = 0; i < hiddenParts.length; i++) {
       long first = (long) i * HEAD_ROWS * Float.BYTES;
       hiddenParts[i] = hidden.asSlice(first * config.hiddenSize());
