@@ -66,6 +66,23 @@ class KronTest {
     assertRefused(Status.BAD_VALUE, "dim is 0", () -> KronShape.factorize(0, -1));
   }
 
+  /** Of q_proj and v_proj of Llama-3.2-3B, rank 32: the numbers of PEFT's method comparison. */
+  @Test
+  void parametersAreCountedAsPeftDoes() {
+    assertThat(28 * (lokrParameters(3072, -1) + lokrParameters(1024, -1))).isEqualTo(279_552);
+    assertThat(28 * (lokrParameters(3072, 4) + lokrParameters(1024, 4))).isEqualTo(2_294_656);
+    KronFactors q = factors(KronShape.lora(3072, 3072), 32, 1);
+    KronFactors v = factors(KronShape.lora(1024, 3072), 32, 1);
+    assertThat(28 * (q.cost().parameters() + v.cost().parameters())).isEqualTo(9_175_040);
+  }
+
+  /** PEFT splits w2 by rank where that is below half of its larger side. */
+  private static long lokrParameters(long out, long factor) {
+    KronShape s = KronShape.factored(out, 3072, factor);
+    boolean split = 32 < Math.max(s.p(), s.q()) / 2.0;
+    return s.m() * s.n() + (split ? 32 * (s.p() + s.q()) : s.p() * s.q());
+  }
+
   @Test
   void costsAreTold() {
     KronFactors.Cost cost = factors(new KronShape(64, 64, 64, 64), 8, 1).cost();

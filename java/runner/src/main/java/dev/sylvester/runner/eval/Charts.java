@@ -1,5 +1,6 @@
 package dev.sylvester.runner.eval;
 
+import java.awt.Color;
 import java.io.IOException;
 import java.nio.file.Path;
 import org.knowm.xchart.VectorGraphicsEncoder;
@@ -27,6 +28,7 @@ final class Charts {
             .build();
     // Each of their dashes would be an outline of its own.
     chart.getStyler().setPlotGridLinesVisible(false);
+    chart.getStyler().setChartBackgroundColor(Color.WHITE);
     return chart;
   }
 

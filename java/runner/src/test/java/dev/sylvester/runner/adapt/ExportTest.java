@@ -128,6 +128,8 @@ class ExportTest {
                 // Of the scale, which alpha over a rank of 3 makes again.
                 assertThat(distance(delta(made, module), delta(change)))
                     .isLessThan(1e-7 * norm(delta(change))));
+    // PEFT splits w2 where the rank is below half of its larger side, which is 6 here.
+    assertThat(Files.readString(made.get(0).resolve("adapter_config.json"))).contains("\"r\":3,");
     Path one = folder.resolve("one");
     Map<String, LayerChange> single = Map.of(Q, change(KronShape.factored(20, 24, 2), 1, 1));
     assertThat(AdapterFolder.writeLokr(one, single)).containsExactly(one);
