@@ -1,8 +1,54 @@
 #include "native/common/kron_plan.h"
 
+#include <cmath>
+
 #include "native/common/status.h"
 
 namespace sylvester {
+
+KronSteps StepsOf(const KronShape& s, bool transposed, int64_t rows, int64_t x_stride, int64_t y_stride) {
+  // U_k(i, j) and V_k(i, j) lie at k term + i row + j column.
+  struct Strides {
+    int64_t term, row, column;
+  };
+  const auto strides = [&](int64_t height, int64_t width) {
+    return transposed ? Strides{height * width, 1, height} : Strides{height * width, width, 1};
+  };
+  const Strides u = strides(s.m, s.n), v = strides(s.p, s.q);
+  const int64_t between = s.Between();
+  if (s.IsUFirst()) {
+    // S[b][k][j2][i1] from rows (b, j2), depth j1, columns (k, i1); then rows (b, i1), depth (k, j2), columns i2.
+    return {{true,
+             {rows * s.q, s.q, x_stride, 1},
+             s.q,
+             {s.terms * s.m, s.m, u.term, u.row},
+             Uniform(s.n, u.column),
+             {rows * s.q, s.q, between, s.m},
+             {s.terms * s.m, s.m, s.q * s.m, 1}},
+            {false,
+             {rows * s.m, s.m, between, 1},
+             s.m,
+             Uniform(s.p, v.row),
+             {s.terms * s.q, s.q, v.term, v.column},
+             {rows * s.m, s.m, y_stride, s.p},
+             Uniform(s.p, 1)}};
+  }
+  // T[b][k][j1][i2] from rows (b, j1), depth j2, columns (k, i2); then rows (b, i2), depth (k, j1), columns i1.
+  return {{false,
+           {rows * s.n, s.n, x_stride, s.q},
+           1,
+           {s.terms * s.p, s.p, v.term, v.row},
+           Uniform(s.q, v.column),
+           {rows * s.n, s.n, between, s.p},
+           {s.terms * s.p, s.p, s.n * s.p, 1}},
+          {true,
+           {rows * s.p, s.p, between, 1},
+           s.p,
+           Uniform(s.m, u.row),
+           {s.terms * s.n, s.n, u.term, u.column},
+           {rows * s.p, s.p, y_stride, 1},
+           Uniform(s.m, s.p)}};
+}
 
 syl_status CheckKron(const char* function, const syl_kron* kron, bool needs_factors) {
   if (kron == nullptr) return Fail(SYL_NULL_ARGUMENT, "%s: kron is NULL", function);
@@ -45,6 +91,83 @@ syl_status CheckKron(const char* function, const syl_kron* kron, bool needs_fact
   if (!needs_factors) return SYL_OK;
   if (kron->u == nullptr) return Fail(SYL_NULL_ARGUMENT, "%s: kron->u is NULL", function);
   if (kron->v == nullptr) return Fail(SYL_NULL_ARGUMENT, "%s: kron->v is NULL", function);
+  return SYL_OK;
+}
+
+syl_status CheckKronRows(const char* function, const float* x, int64_t x_stride, const float* y, int64_t y_stride,
+                         int64_t rows, int64_t out, int64_t in, uint32_t flags, uint32_t most_flags, int64_t bytes[2]) {
+  const auto number = [](int64_t value) { return static_cast<long long>(value); };
+  if (x == nullptr) return Fail(SYL_NULL_ARGUMENT, "%s: x is NULL", function);
+  if (y == nullptr) return Fail(SYL_NULL_ARGUMENT, "%s: y is NULL", function);
+  if (rows < 0) return Fail(SYL_BAD_VALUE, "%s: rows is %lld, must not be negative", function, number(rows));
+  if ((flags & ~most_flags) != 0) {
+    return Fail(SYL_BAD_VALUE, "%s: flags is %u, must be 0 or SYL_KRON_ACCUMULATE%s", function, flags,
+                most_flags == SYL_KRON_ACCUMULATE ? "" : ", SYL_KRON_TRANSPOSED or both");
+  }
+  const struct {
+    const char* name;
+    int64_t stride, cols;
+  } sides[] = {{"x", x_stride, in}, {"y", y_stride, out}};
+  for (int i = 0; i < 2; ++i) {
+    if (sides[i].stride < sides[i].cols) {
+      return Fail(SYL_BAD_SHAPE, "%s: %s_stride is %lld, must be at least %lld", function, sides[i].name,
+                  number(sides[i].stride), number(sides[i].cols));
+    }
+    bytes[i] = Extent(rows, sides[i].cols, sides[i].stride);
+    if (bytes[i] < 0 || bytes[i] > INT64_MAX / 4) {
+      return Fail(SYL_BAD_SHAPE, "%s: %s_stride is %lld, too large for %lld rows", function, sides[i].name,
+                  number(sides[i].stride), number(rows));
+    }
+    bytes[i] *= 4;
+  }
+  return SYL_OK;
+}
+
+syl_status CheckKronSegments(const char* function, int32_t adapters, int64_t segments, const void* of_adapters,
+                             const char* name, const int64_t* row_begin, const int32_t* adapter, const float* scale,
+                             int64_t out, int64_t in) {
+  const auto number = [](int64_t value) { return static_cast<long long>(value); };
+  const struct {
+    const char* name;
+    int64_t value, low;
+  } sizes[] = {
+      {"segments->adapters", adapters, 0}, {"segments->segments", segments, 0}, {"out", out, 1}, {"in", in, 1}};
+  for (const auto& size : sizes) {
+    if (size.value < size.low || size.value > INT32_MAX) {
+      return Fail(SYL_BAD_VALUE, "%s: %s is %lld, must be %lld..%d", function, size.name, number(size.value),
+                  number(size.low), INT32_MAX);
+    }
+  }
+  const struct {
+    const char* name;
+    const void* pointer;
+    bool needed;
+  } arrays[] = {{name, of_adapters, adapters > 0},
+                {"row_begin", row_begin, true},
+                {"adapter", adapter, segments > 0},
+                {"scale", scale, segments > 0}};
+  for (const auto& array : arrays) {
+    if (array.needed && array.pointer == nullptr) {
+      return Fail(SYL_NULL_ARGUMENT, "%s: segments->%s is NULL", function, array.name);
+    }
+  }
+  if (row_begin[0] != 0) {
+    return Fail(SYL_BAD_SHAPE, "%s: segments->row_begin[0] is %lld, must be 0", function, number(row_begin[0]));
+  }
+  for (int64_t s = 0; s < segments; ++s) {
+    if (row_begin[s + 1] < row_begin[s]) {
+      return Fail(SYL_BAD_SHAPE, "%s: segments->row_begin[%lld] is %lld, must not be below the one before", function,
+                  number(s + 1), number(row_begin[s + 1]));
+    }
+    if (adapter[s] < -1 || adapter[s] >= adapters) {
+      return Fail(SYL_BAD_VALUE, "%s: segments->adapter[%lld] is %d, must be -1..%d", function, number(s), adapter[s],
+                  adapters - 1);
+    }
+    if (!std::isfinite(scale[s])) {
+      return Fail(SYL_BAD_VALUE, "%s: segments->scale[%lld] is %g, must be finite", function, number(s),
+                  static_cast<double>(scale[s]));
+    }
+  }
   return SYL_OK;
 }
 

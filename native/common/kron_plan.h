@@ -6,6 +6,8 @@
 
 #include <cstdint>
 
+#include "native/common/host_device.h"
+
 namespace sylvester {
 
 // Sizes of delta = sum U_k (x) V_k; out and in are those of the direction.
@@ -23,8 +25,45 @@ struct KronShape {
   int64_t Between() const { return terms * (IsUFirst() ? m * q : n * p); }
 };
 
+// Where element i lies, counted in elements: i is cut into (i / group, i % group).
+struct Axis {
+  int64_t count, group;
+  int64_t outer, inner;  // strides
+
+  SYL_HOST_DEVICE int64_t At(int64_t i) const { return i / group * outer + i % group * inner; }
+};
+
+inline Axis Uniform(int64_t count, int64_t stride) { return {count, count, 0, stride}; }
+
+// One of the two products of some rows:
+//   c[to_rows.At(r) + to_columns.At(j)] = sum_d a[rows.At(r) + d step] factors[columns.At(j) + depth.At(d)]
+struct KronStep {
+  bool of_u;  // whose factors
+  Axis rows;
+  int64_t step;
+  Axis columns, depth;
+  Axis to_rows, to_columns;  // counts and groups of to_rows: those of rows
+};
+
+// The first takes rows of x to T (or S), shape.Between() floats a row; the second takes that to y.
+struct KronSteps {
+  KronStep first, second;
+};
+
+// shape: of the direction, transposed: whether it is the other one than that of the factors.
+KronSteps StepsOf(const KronShape& shape, bool transposed, int64_t rows, int64_t x_stride, int64_t y_stride);
+
 // Sizes and type, and that the pointers are there.
 syl_status CheckKron(const char* function, const syl_kron* kron, bool needs_factors);
+
+// Rows of x and y, strides and flags; bytes: what x and y extend over.
+syl_status CheckKronRows(const char* function, const float* x, int64_t x_stride, const float* y, int64_t y_stride,
+                         int64_t rows, int64_t out, int64_t in, uint32_t flags, uint32_t most_flags, int64_t bytes[2]);
+
+// Of a call over segments: all but the adapters themselves and rows.
+syl_status CheckKronSegments(const char* function, int32_t adapters, int64_t segments, const void* of_adapters,
+                             const char* name, const int64_t* row_begin, const int32_t* adapter, const float* scale,
+                             int64_t out, int64_t in);
 
 inline KronShape ShapeOf(const syl_kron& kron) { return {kron.terms, kron.m, kron.n, kron.p, kron.q}; }
 

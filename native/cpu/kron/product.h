@@ -7,17 +7,9 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "native/common/kron_plan.h"
+
 namespace sylvester {
-
-// Where element i lies, counted in elements: i is cut into (i / group, i % group).
-struct Axis {
-  int64_t count, group;
-  int64_t outer, inner;  // strides
-
-  int64_t At(int64_t i) const { return i / group * outer + i % group * inner; }
-};
-
-inline Axis Uniform(int64_t count, int64_t stride) { return {count, count, 0, stride}; }
 
 constexpr int64_t kPanel = 16;
 // Rows that share the reading of a panel.

@@ -89,6 +89,7 @@ SYL_API syl_status syl_cuda_hadamard_run_transposed(const syl_cuda_hadamard* pla
 }
 #endif
 
+#include <sylvester/cuda_kron.h>
 #include <sylvester/cuda_kv.h>
 #include <sylvester/cuda_logits.h>
 #include <sylvester/cuda_spec.h>

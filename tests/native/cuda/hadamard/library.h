@@ -35,6 +35,9 @@ namespace sylvester_test {
   X(hadamard_workspace)             \
   X(hadamard_run)                   \
   X(hadamard_run_transposed)        \
+  X(kron_workspace)                 \
+  X(kron_apply_f32)                 \
+  X(kron_apply_segments_f32)        \
   X(kv_plan_new)                    \
   X(kv_plan_free)                   \
   X(kv_append_f32)                  \

@@ -1368,6 +1368,208 @@ public class CudaFfi extends Layouts {
         }
     }
 
+    private static class syl_cuda_kron_workspace {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            CudaFfi.C_INT,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_LONG,
+            CudaFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_cuda_kron_workspace");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_cuda_kron_workspace(const syl_kron *kron, int64_t rows, int64_t *bytes)
+     * }
+     */
+    public static FunctionDescriptor syl_cuda_kron_workspace$descriptor() {
+        return syl_cuda_kron_workspace.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_cuda_kron_workspace(const syl_kron *kron, int64_t rows, int64_t *bytes)
+     * }
+     */
+    public static MethodHandle syl_cuda_kron_workspace$handle() {
+        return syl_cuda_kron_workspace.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_cuda_kron_workspace(const syl_kron *kron, int64_t rows, int64_t *bytes)
+     * }
+     */
+    public static MemorySegment syl_cuda_kron_workspace$address() {
+        return syl_cuda_kron_workspace.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_cuda_kron_workspace(const syl_kron *kron, int64_t rows, int64_t *bytes)
+     * }
+     */
+    public static int syl_cuda_kron_workspace(MemorySegment kron, long rows, MemorySegment bytes) {
+        var mh$ = syl_cuda_kron_workspace.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_cuda_kron_workspace", kron, rows, bytes);
+            }
+            return (int)mh$.invokeExact(kron, rows, bytes);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_cuda_kron_apply_f32 {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            CudaFfi.C_INT,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_FLOAT,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_LONG,
+            CudaFfi.C_LONG,
+            CudaFfi.C_INT,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_LONG,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_LONG,
+            CudaFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_cuda_kron_apply_f32");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_cuda_kron_apply_f32(const syl_kron *kron, float scale, const float *x, int64_t x_stride, int64_t rows, uint32_t flags, float *y, int64_t y_stride, void *workspace, int64_t workspace_bytes, syl_cuda_stream stream)
+     * }
+     */
+    public static FunctionDescriptor syl_cuda_kron_apply_f32$descriptor() {
+        return syl_cuda_kron_apply_f32.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_cuda_kron_apply_f32(const syl_kron *kron, float scale, const float *x, int64_t x_stride, int64_t rows, uint32_t flags, float *y, int64_t y_stride, void *workspace, int64_t workspace_bytes, syl_cuda_stream stream)
+     * }
+     */
+    public static MethodHandle syl_cuda_kron_apply_f32$handle() {
+        return syl_cuda_kron_apply_f32.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_cuda_kron_apply_f32(const syl_kron *kron, float scale, const float *x, int64_t x_stride, int64_t rows, uint32_t flags, float *y, int64_t y_stride, void *workspace, int64_t workspace_bytes, syl_cuda_stream stream)
+     * }
+     */
+    public static MemorySegment syl_cuda_kron_apply_f32$address() {
+        return syl_cuda_kron_apply_f32.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_cuda_kron_apply_f32(const syl_kron *kron, float scale, const float *x, int64_t x_stride, int64_t rows, uint32_t flags, float *y, int64_t y_stride, void *workspace, int64_t workspace_bytes, syl_cuda_stream stream)
+     * }
+     */
+    public static int syl_cuda_kron_apply_f32(MemorySegment kron, float scale, MemorySegment x, long x_stride, long rows, int flags, MemorySegment y, long y_stride, MemorySegment workspace, long workspace_bytes, MemorySegment stream) {
+        var mh$ = syl_cuda_kron_apply_f32.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_cuda_kron_apply_f32", kron, scale, x, x_stride, rows, flags, y, y_stride, workspace, workspace_bytes, stream);
+            }
+            return (int)mh$.invokeExact(kron, scale, x, x_stride, rows, flags, y, y_stride, workspace, workspace_bytes, stream);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_cuda_kron_apply_segments_f32 {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            CudaFfi.C_INT,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_LONG,
+            CudaFfi.C_LONG,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_LONG,
+            CudaFfi.C_INT,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_LONG,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_LONG,
+            CudaFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_cuda_kron_apply_segments_f32");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_cuda_kron_apply_segments_f32(const syl_cuda_kron_segments *segments, int64_t out, int64_t in, const float *x, int64_t x_stride, uint32_t flags, float *y, int64_t y_stride, void *workspace, int64_t workspace_bytes, syl_cuda_stream stream)
+     * }
+     */
+    public static FunctionDescriptor syl_cuda_kron_apply_segments_f32$descriptor() {
+        return syl_cuda_kron_apply_segments_f32.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_cuda_kron_apply_segments_f32(const syl_cuda_kron_segments *segments, int64_t out, int64_t in, const float *x, int64_t x_stride, uint32_t flags, float *y, int64_t y_stride, void *workspace, int64_t workspace_bytes, syl_cuda_stream stream)
+     * }
+     */
+    public static MethodHandle syl_cuda_kron_apply_segments_f32$handle() {
+        return syl_cuda_kron_apply_segments_f32.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_cuda_kron_apply_segments_f32(const syl_cuda_kron_segments *segments, int64_t out, int64_t in, const float *x, int64_t x_stride, uint32_t flags, float *y, int64_t y_stride, void *workspace, int64_t workspace_bytes, syl_cuda_stream stream)
+     * }
+     */
+    public static MemorySegment syl_cuda_kron_apply_segments_f32$address() {
+        return syl_cuda_kron_apply_segments_f32.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_cuda_kron_apply_segments_f32(const syl_cuda_kron_segments *segments, int64_t out, int64_t in, const float *x, int64_t x_stride, uint32_t flags, float *y, int64_t y_stride, void *workspace, int64_t workspace_bytes, syl_cuda_stream stream)
+     * }
+     */
+    public static int syl_cuda_kron_apply_segments_f32(MemorySegment segments, long out, long in, MemorySegment x, long x_stride, int flags, MemorySegment y, long y_stride, MemorySegment workspace, long workspace_bytes, MemorySegment stream) {
+        var mh$ = syl_cuda_kron_apply_segments_f32.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_cuda_kron_apply_segments_f32", segments, out, in, x, x_stride, flags, y, y_stride, workspace, workspace_bytes, stream);
+            }
+            return (int)mh$.invokeExact(segments, out, in, x, x_stride, flags, y, y_stride, workspace, workspace_bytes, stream);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
     private static class syl_cuda_kv_plan_new {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
             CudaFfi.C_INT,
