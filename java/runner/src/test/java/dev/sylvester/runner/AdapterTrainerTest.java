@@ -271,6 +271,7 @@ class AdapterTrainerTest {
     }
     try (AdapterTrainer trainer = trainer(options(Method.SOKA, 0, 3 * one, 8), null)) {
       assertThat(trainer.parameters()).isBetween(3 * one - 200, 3 * one);
+      assertThat(trainer.ranks()).hasSize(14);
       assertThat(trainer.ranks().values().stream().distinct().count()).isGreaterThan(1);
     }
     try (AdapterTrainer trainer = trainer(options(Method.SOKA, 0, 0, 8), null)) {
@@ -281,7 +282,8 @@ class AdapterTrainerTest {
     assertRefused(() -> options(Method.SOKA, 2, 100, 8), "rank and budget are both given");
     assertRefused(
         () -> trainer(options(Method.LORA, 0, one - 1, 8), null),
-        "a budget of %d parameters holds no rank for all layers".formatted(one - 1));
+        "a budget of %d parameters holds no term of all layers: one of each takes %d"
+            .formatted(one - 1, one));
     assertRefused(() -> trainer(options(Method.PISSA, 33, 0, 8), null), "has at most 32");
   }
 

@@ -88,8 +88,8 @@ final class AdaptTrainCommand implements Callable<Integer> {
       names = "--budget",
       paramLabel = "N",
       description =
-          "Trained parameters at most: soka takes the terms of all layers that hold most of the"
-              + " weights, lora and pissa one rank for all.")
+          "Trained parameters at most: with soka every layer keeps the same share of its energy,"
+              + " lora and pissa have one rank for all.")
   private Long budget;
 
   @Option(
