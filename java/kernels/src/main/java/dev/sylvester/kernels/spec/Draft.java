@@ -44,6 +44,8 @@ public final class Draft {
   private int most;
   private int maxDepth;
   private int count;
+  private long firstAt; // when it was added, as System.nanoTime says it
+  private long lastAt;
   private boolean chain;
   private boolean drawn;
   private boolean chosen;
@@ -288,6 +290,8 @@ public final class Draft {
   private int push(int parent, int token, float logProbability, double confidence) {
     chain &= parent == count;
     count++;
+    lastAt = System.nanoTime();
+    firstAt = count == 1 ? lastAt : firstAt;
     ranks[count] = children[parent]++;
     tokens[count] = token;
     parents[count] = parent;
@@ -342,6 +346,11 @@ public final class Draft {
 
   int source() {
     return source;
+  }
+
+  /** Time from the first candidate to the last: without what the source had to read before. */
+  long nanosAfterFirst() {
+    return lastAt - firstAt;
   }
 
   Text text() {

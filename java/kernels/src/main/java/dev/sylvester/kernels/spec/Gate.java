@@ -2,7 +2,7 @@ package dev.sylvester.kernels.spec;
 
 /** Decides between drafting and plain decoding by what gives more tokens in a time. */
 final class Gate {
-  /** While closed, rounds without candidates; two that draft follow, of which the second counts. */
+  /** While closed, rounds without candidates; drafts follow until one counts. */
   static final int PROBE = 64;
 
   private static final double KEEP = 0.95;
@@ -31,13 +31,15 @@ final class Gate {
    * @param emitted tokens; 0 when it had no candidates
    * @param roundNanos of the round; of the source alone when it had no candidates
    * @param plainNanos for a token by plain decoding; NaN: unknown
+   * @param catchesUp whether the round before did not draft on this text, so that the source had
+   *     more to read than drafts need
    */
-  void add(int emitted, double roundNanos, double plainNanos) {
+  void add(int emitted, double roundNanos, double plainNanos, boolean catchesUp) {
     if (emitted == 0 && roundNanos < NEGLIGIBLE * plainNanos) {
       return;
     }
-    if (closed && closedRounds == PROBE) {
-      return; // a draft that catches up with the text is dearer than drafts are
+    if (catchesUp) {
+      return;
     }
     closedRounds = 0;
     double keep = closed ? KEEP_PROBE : KEEP;

@@ -53,7 +53,7 @@ final class SourceMeans {
     accepted[bucket] += wasAccepted ? 1 : 0;
   }
 
-  /** Counts the drafting of some candidates. */
+  /** Counts the drafting of some candidates, each after another one. */
   void addDraft(int count, double draftNanos) {
     candidates = KEEP * candidates + count;
     nanos = KEEP * nanos + draftNanos;

@@ -40,6 +40,9 @@ public final class Speculation implements AutoCloseable {
   private double nanos;
   private int length;
   private int sinceMeasured;
+  private Text
+      draftedText; // that the source was asked about in the last round, and its length then
+  private int draftedLength;
 
   private Speculation(
       TargetModel target, DraftSource source, SpecOptions options, ThreadPool pool) {
@@ -105,7 +108,7 @@ public final class Speculation implements AutoCloseable {
       throw e;
     }
     long end = System.nanoTime();
-    account(asked, emitted, proposed - start, read - proposed, end - read);
+    account(text, asked, emitted, proposed - start, read - proposed, end - read);
     return emitted;
   }
 
@@ -213,7 +216,8 @@ public final class Speculation implements AutoCloseable {
 
   // ---- What the round says about the next ----
 
-  private void account(boolean asked, int emitted, long drafting, long reading, long verifying) {
+  private void account(
+      Text text, boolean asked, int emitted, long drafting, long reading, long verifying) {
     int count = draft.count();
     int accepted = verifier.accepted(0);
     boolean ended = verifier.next(0) < 0;
@@ -226,12 +230,15 @@ public final class Speculation implements AutoCloseable {
     tokens = KEEP * tokens + emitted;
     nanos = KEEP * nanos + all;
     if (count > 0) {
-      learn(accepted, ended, drafting);
+      learn(accepted, ended);
       length = options.rule().nextLength(length, count, accepted);
       source.judged(count, accepted, (long) all);
     }
+    boolean catchesUp = text != draftedText || text.length() - emitted != draftedLength;
+    draftedText = asked ? text : null;
+    draftedLength = text.length();
     if (asked && options.gate()) {
-      gate.add(count > 0 ? emitted : 0, count > 0 ? all : drafting, plain.of(1));
+      gate.add(count > 0 ? emitted : 0, count > 0 ? all : drafting, plain.of(1), catchesUp);
     }
     int depth = 0;
     for (int node = 1; node <= count; node++) {
@@ -245,10 +252,12 @@ public final class Speculation implements AutoCloseable {
     counters.times(drafting, reading, verifying);
   }
 
-  private void learn(int accepted, boolean ended, long drafting) {
+  private void learn(int accepted, boolean ended) {
     int count = draft.count();
     SourceMeans means = draft.sourceMeans();
-    means.addDraft(count, drafting);
+    if (count > 1) {
+      means.addDraft(count - 1, draft.nanosAfterFirst());
+    }
     if (!draft.chain()) {
       return; // siblings stand for each other
     }

@@ -29,6 +29,7 @@ import picocli.CommandLine.Option;
 final class DemoCommand implements Callable<Integer> {
   private static final int MAX_TOKENS = 256;
   private static final int CANDIDATES = 4;
+  private static final double REJECTION = 0.2; // probability of one that ends a draft
 
   /** Enough to see what the ways cost. */
   private static final int DIFFUSION_PROBLEMS = 2;
@@ -71,7 +72,7 @@ final class DemoCommand implements Callable<Integer> {
       StopRule constant = new StopRule.Constant(CANDIDATES);
       rows.add(
           drafted("draft, K=" + CANDIDATES, plain, source, options(drafting, constant), chosen));
-      StopRule adaptive = drafting.auto();
+      StopRule adaptive = new StopRule.Threshold(REJECTION, Drafting.LEAST, Drafting.MOST);
       rows.add(drafted("SpecDec++", plain, source, options(drafting, adaptive), chosen));
       printTable(rows);
       new DiffusionDemo(main).run(chosen.subList(0, Math.min(count, DIFFUSION_PROBLEMS)));

@@ -31,7 +31,6 @@ final class Drafting implements AutoCloseable {
   private static final String SKIP = "skip:";
   private static final String GROW = "grow:";
   private static final int MOST_NODES = 255;
-  private static final double REJECTION = 0.5; // probability of one that ends a draft
   static final int LEAST = 2; // candidates of a chain that a rule ends
   static final int MOST = 20;
   private static final String SHIPPED_HEAD = "accept-head.safetensors";
@@ -130,13 +129,6 @@ final class Drafting implements AutoCloseable {
               .formatted(file, read.shape().width(), model.path(), width));
     }
     return hidden -> read.accept(hidden, workspace, null);
-  }
-
-  /** SpecDec++'s rule with a head, else that of costs. */
-  StopRule auto() {
-    return predictor == null
-        ? new StopRule.Cost(1, MOST)
-        : new StopRule.Threshold(REJECTION, LEAST, MOST);
   }
 
   /** How to speculate with this draft, but for what a request says. */

@@ -36,8 +36,8 @@ final class SpecArguments {
       names = "--draft-len",
       paramLabel = "K",
       description =
-          "Candidates of a round, 1..255, or auto: with an acceptance head until a rejection is"
-              + " likely, else as many as pay, and none while none do. Default: auto.")
+          "Candidates of a round, 1..255, or auto: as many as pay by the times measured on the way"
+              + " and, with an acceptance head, by what it says; none while none do. Default: auto.")
   private String length;
 
   @Option(
@@ -94,17 +94,13 @@ final class SpecArguments {
     if (drafting == null) {
       return null;
     }
-    StopRule rule = rule();
-    SpecOptions options =
-        drafting.options(
-            mode == null ? SpecMode.EXACT : mode, rule == null ? drafting.auto() : rule);
+    SpecOptions options = drafting.options(mode == null ? SpecMode.EXACT : mode, rule());
     return Speculator.of(session, drafting.source(session), options);
   }
 
-  /** The rule that is asked for; null: auto. */
   private StopRule rule() {
     if (length == null || length.equals("auto")) {
-      return null;
+      return new StopRule.Cost(1, Drafting.MOST);
     }
     try {
       int count = Integer.parseInt(length);
