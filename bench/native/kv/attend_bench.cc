@@ -86,7 +86,8 @@ struct Packed {
     syl_kv_options options = {};
     options.struct_size = sizeof(options);
     syl_kv_preset(preset, bits, &options);
-    options.center = options.sort = 0;  // nothing to calibrate on; a mean costs nothing here
+    // Nothing to calibrate on; a sum and a product a channel cost nothing here.
+    options.center = options.sort = options.balance = 0;
     std::vector<double> inv_freq(static_cast<size_t>(model.head_dim / 2));
     for (size_t i = 0; i < inv_freq.size(); ++i) {
       inv_freq[i] = std::pow(1e4, -2.0 * static_cast<double>(i) / static_cast<double>(model.head_dim));
