@@ -40,9 +40,8 @@ public final class Speculation implements AutoCloseable {
   private double nanos;
   private int length;
   private int sinceMeasured;
-  private Text
-      draftedText; // that the source was asked about in the last round, and its length then
-  private int draftedLength;
+  private Text draftedText; // that the source was asked about in the last round; null: none
+  private int draftedLength; // of that text after the round
 
   private Speculation(
       TargetModel target, DraftSource source, SpecOptions options, ThreadPool pool) {
