@@ -1,28 +1,35 @@
-"""Trains the masked diffusion model of models/gsm-mini further, on GSM-mini's training problems.
+"""Trains the masked diffusion model of models/gsm-mini, on problems made by models/gsm-mini/make_problems.py.
 
-    python3 models/train_diffusion.py --minutes 60 --out DIR [--start models/gsm-mini/diffusion]
+    python3 models/train_diffusion.py --minutes 90 --out DIR [--start models/gsm-mini/diffusion] [--threads 1]
 
 Needs torch, safetensors and tokenizers. Shape, vocabulary and tokenizer stay those of --start. DIR becomes a model like
-it, with float16 weights, written again every five minutes, so that a stopped run leaves one too. The test problems are
-not read; the last 256 training problems are held out for the loss. Licence: the repository's; weights made by this
-script are CC0-1.0, as the problems and the weights it starts from.
+it, with float16 weights, written again every five minutes, so that a stopped run leaves one too. No problem of
+test.jsonl or train.jsonl is read for training: the first 256 of train.jsonl are for the loss that is printed, and all of
+them for the choice of thresholds. Licence: the repository's; weights made by this script are CC0-1.0, as the problems
+and the weights it starts from.
 
 The model is Dream-like: attention looks both ways, and position p is predicted by row p - 1. An answer stands in a
-canvas of 64 or 96 tokens, filled up with end tokens. The prompt is never masked. Two kinds of noise, drawn for each
+canvas of up to 96 tokens, filled up with end tokens. The prompt is never masked. Three kinds of noise, drawn for each
 problem:
 
 - everywhere: k of the canvas' L tokens are masked, k uniform in 1..L, and the loss is the mean over the masked ones.
   This is the bound of masked diffusion, E_t [1/t sum of cross-entropies], in its form with less variance (LLaDA, arXiv
   2502.09992, eq. 14);
 - in blocks, as semi-autoregressive decoding meets it: blocks of 8, 16 or 32; those before a block are known, k tokens
-  of it and all behind it are masked. The block counts as above, a token behind it as one of L.
+  of it and all behind it are masked. The block counts as above, a token behind it as one of L;
+- in blocks with words known before numbers, as a decoder that commits what is sure meets them: digits of the block are
+  known up to a place, each other token with a probability drawn for the block.
+
+A digit counts DIGITS times what a word counts: sentences are learned early, sums late.
 """
 
 import argparse
+import itertools
 import json
 import math
 import random
 import shutil
+import sys
 import time
 from pathlib import Path
 
@@ -33,10 +40,15 @@ from tokenizers import Tokenizer
 from torch import nn
 
 MODELS = Path(__file__).resolve().parent / "gsm-mini"
+sys.path.append(str(MODELS))
+import make_problems  # noqa: E402
 HELD_OUT = 256
 BATCH = 16
 CHECKPOINT_SECONDS = 300
-BLOCK_SHARE = 0.7
+KINDS = {"everywhere": 0.2, "blocks": 0.3, "words": 0.5}
+DIGITS = 3.0
+CANVAS = 96
+POOL = 32 * BATCH
 RATE = 1e-3
 WARM_UP_STEPS = 50
 
@@ -113,67 +125,81 @@ class Denoiser(nn.Module):
         return F.linear(self.norm(x), self.embed_tokens.weight)
 
 
-def read_problems(path, tokenizer, end):
-    """(prompt, answer with its end token) of each line."""
-    with open(path, encoding="utf-8") as lines:
-        problems = [json.loads(line) for line in lines]
+def encode(problems, tokenizer, end):
+    """(prompt, answer with its end token) of each problem whose answer fits in a canvas."""
     prompts = tokenizer.encode_batch([p["question"] for p in problems])
     answers = tokenizer.encode_batch([p["answer"] for p in problems], add_special_tokens=False)
-    return [(q.ids, a.ids + [end]) for q, a in zip(prompts, answers)]
+    pairs = [(q.ids, a.ids + [end]) for q, a in zip(prompts, answers)]
+    return [pair for pair in pairs if len(pair[1]) <= CANVAS]
 
 
 class Noise:
     """Problems to masked batches: tokens, lengths, targets and weights of the masked positions (0 elsewhere)."""
 
-    def __init__(self, config, seed):
+    def __init__(self, config, tokenizer, seed):
         self.mask, self.end = config["mask_token_id"], config["eos_token_id"]
+        self.digits = {tokenizer.token_to_id(digit) for digit in "0123456789"}
         self.random = random.Random(seed)
 
     def canvas(self, answer):
-        length = 64 if len(answer) <= 64 and self.random.random() < 0.8 else 96
+        """The answer, filled up with end tokens to a multiple of 16."""
+        length = self.random.choice([length for length in range(48, CANVAS + 1, 16) if length >= len(answer)])
         return answer + [self.end] * (length - len(answer))
 
-    def weights(self, answer, length, blocks):
-        weights = [0.0] * length
-        if not blocks:
-            count = self.random.randint(1, length)
-            for place in self.random.sample(range(length), count):
-                weights[place] = 1 / count
-            return weights
-        size = self.random.choice((8, 16, 32))
-        # Blocks of nothing but end tokens teach little.
-        start = self.random.randint(0, min(answer // size, length // size - 1)) * size
-        weights[start + size :] = [1 / length] * (length - start - size)
-        count = self.random.randint(1, min(size, length - start))
-        for place in self.random.sample(range(start, min(start + size, length)), count):
-            weights[place] = 1 / count
+    def hidden_words_first(self, block):
+        """Which tokens of a block are masked, where words are known before numbers."""
+        digits = [i for i, token in enumerate(block) if token in self.digits]
+        unknown = set(digits[self.random.randint(0, len(digits)) :])
+        share = self.random.random()
+        unknown.update(i for i, token in enumerate(block) if token not in self.digits and self.random.random() < share)
+        return unknown or {self.random.randrange(len(block))}
+
+    def weights(self, answer, canvas, kind):
+        length = len(canvas)
+        if kind == "everywhere":
+            start, end = 0, length
+        else:
+            size = self.random.choice((8, 16, 32))
+            # Blocks of nothing but end tokens teach little.
+            start = self.random.randint(0, min(answer // size, length // size - 1)) * size
+            end = start + size
+        if kind == "words":
+            places = [start + i for i in self.hidden_words_first(canvas[start:end])]
+        else:
+            places = self.random.sample(range(start, end), self.random.randint(1, end - start))
+        weights = [0.0] * end + [1 / length] * (length - end)
+        for place in places:
+            weights[place] = (DIGITS if canvas[place] in self.digits else 1.0) / len(places)
         return weights
 
-    def batch(self, problems, blocks=None):
-        """problems: (prompt, answer, canvas); blocks: the kind of noise, drawn for each problem when None."""
+    def batch(self, problems, kind=None):
+        """problems: (prompt, answer, canvas); kind: a key of KINDS, drawn for each problem when None."""
         lengths = [len(prompt) + len(canvas) for prompt, _, canvas in problems]
         longest = max(lengths)
         tokens, weights = [], []
         for (prompt, answer, canvas), length in zip(problems, lengths):
-            kind = self.random.random() < BLOCK_SHARE if blocks is None else blocks
             tokens.append(prompt + canvas + [self.end] * (longest - length))
-            own = self.weights(len(answer), len(canvas), kind)
+            own = self.weights(len(answer), canvas, kind or self.random.choices(list(KINDS), KINDS.values())[0])
             weights.append([0.0] * len(prompt) + own + [0.0] * (longest - length))
         clean, weights = torch.tensor(tokens), torch.tensor(weights)
         return clean.masked_fill(weights > 0, self.mask), torch.tensor(lengths), clean, weights
 
-    def epochs(self, problems):
-        """Batches without end; problems of a batch have similar lengths, so that little is padding."""
+    def batches(self, problems):
+        """Batches of an endless iterator; problems of a batch have similar lengths, so that little is padding."""
         while True:
-            canvases = [(prompt, answer, self.canvas(answer)) for prompt, answer in problems]
-            self.random.shuffle(canvases)
-            pool = BATCH * 32
-            batches = []
-            for at in range(0, len(canvases), pool):
-                near = sorted(canvases[at : at + pool], key=lambda p: len(p[0]) + len(p[2]))
-                batches += [near[i : i + BATCH] for i in range(0, len(near), BATCH)]
+            pool = [(prompt, answer, self.canvas(answer)) for prompt, answer in itertools.islice(problems, POOL)]
+            pool.sort(key=lambda p: len(p[0]) + len(p[2]))
+            batches = [pool[i : i + BATCH] for i in range(0, len(pool), BATCH)]
             self.random.shuffle(batches)
-            yield from (self.batch(problems) for problems in batches)
+            yield from (self.batch(batch) for batch in batches)
+
+
+def endless(tokenizer, end, seed):
+    """Problems that are in neither file."""
+    known = [q for name in ("train", "test") for q in make_problems.questions(MODELS / f"{name}.jsonl")]
+    made = make_problems.problems(seed, known)
+    while True:
+        yield from encode(list(itertools.islice(made, POOL)), tokenizer, end)
 
 
 def loss_of(model, batch):
@@ -183,15 +209,15 @@ def loss_of(model, batch):
     return (loss * weights[rows]).sum() / len(tokens)
 
 
-def held_out_loss(model, config, problems):
+def held_out_loss(model, config, tokenizer, problems):
     """The loss of each kind of noise, the same noise every time."""
-    noise = Noise(config, seed=7)
+    noise = Noise(config, tokenizer, seed=7)
     canvases = sorted(((p, a, noise.canvas(a)) for p, a in problems), key=lambda p: len(p[0]) + len(p[2]))
     losses = {}
     with torch.no_grad():
-        for name, blocks in (("everywhere", False), ("blocks", True)):
-            parts = [noise.batch(canvases[i : i + BATCH], blocks) for i in range(0, len(canvases), BATCH)]
-            losses[name] = round(sum(loss_of(model, part).item() for part in parts) / len(parts), 4)
+        for kind in KINDS:
+            parts = [noise.batch(canvases[i : i + BATCH], kind) for i in range(0, len(canvases), BATCH)]
+            losses[kind] = round(sum(loss_of(model, part).item() for part in parts) / len(parts), 4)
     return losses
 
 
@@ -211,22 +237,25 @@ def main():
     parser.add_argument("--minutes", type=float, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--start", type=Path, default=MODELS / "diffusion")
+    parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
 
     torch.manual_seed(1)
+    torch.set_num_threads(arguments.threads)
     config = json.loads((arguments.start / "config.json").read_text(encoding="utf-8"))
     tokenizer = Tokenizer.from_file(str(arguments.start / "tokenizer.json"))
     model = Denoiser(config)
     weights = load_file(arguments.start / "model.safetensors")
     model.load_state_dict({name.removeprefix("model."): value.float() for name, value in weights.items()})
-    problems = read_problems(MODELS / "train.jsonl", tokenizer, config["eos_token_id"])
-    train, held_out = problems[:-HELD_OUT], problems[-HELD_OUT:]
-    print("start", held_out_loss(model, config, held_out), flush=True)
+    end = config["eos_token_id"]
+    with open(MODELS / "train.jsonl", encoding="utf-8") as lines:
+        held_out = encode([json.loads(line) for line in itertools.islice(lines, HELD_OUT)], tokenizer, end)
+    print("start", held_out_loss(model, config, tokenizer, held_out), flush=True)
 
     optimizer = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.98), weight_decay=0.01)
     start = saved = time.monotonic()
     tokens = recent = 0
-    for step, batch in enumerate(Noise(config, seed=1).epochs(train), 1):
+    for step, batch in enumerate(Noise(config, tokenizer, seed=1).batches(endless(tokenizer, end, seed=1)), 1):
         done = (time.monotonic() - start) / 60 / arguments.minutes
         rate = RATE * min(1, step / WARM_UP_STEPS) * (1 + math.cos(math.pi * min(1, done))) / 2
         loss = loss_of(model, batch)
@@ -241,7 +270,7 @@ def main():
         if done >= 1 or time.monotonic() - saved > CHECKPOINT_SECONDS:
             saved = time.monotonic()
             minutes = round((saved - start) / 60, 1)
-            losses = held_out_loss(model, config, held_out)
+            losses = held_out_loss(model, config, tokenizer, held_out)
             record = {"task": "GSM-mini", "steps": step, "batch": BATCH, "tokens": tokens, "minutes": minutes}
             record["held_out_loss"] = losses
             print(record, "train", round(recent, 4), flush=True)
