@@ -74,9 +74,11 @@ struct KvLayer {
   std::vector<float> gain_keys;                   // [kv_heads * head_dim] of balance, empty: none
 };
 
+constexpr int kKvMaxLevel = 63;
+
 // How codes become numbers: x^ = s (level[q] - zero_unit z).
 struct KvGrid {
-  uint8_t levels[16];    // LLOYD_MAX only
+  uint8_t levels[16];    // LLOYD_MAX only, at most kKvMaxLevel
   float thresholds[15];  // LLOYD_MAX only, [2^bits - 1]: midpoints of neighbouring levels
   float zero_unit;
   float rms_factor;  // LLOYD_MAX: c of the quantiser

@@ -25,46 +25,79 @@ using VWord = hn::Vec<DWord>;
 using VSum = hn::Vec<DSum>;
 using VCode = hn::Vec<DCode>;
 
-// sum + the products of each lane's four codes and four integers. Every pair of neighbouring products must fit into 16
-// bits: code |b| <= 16383.
+// Products of unsigned codes and 8-bit integers, summed: four of each to a 32-bit lane. Every pair of neighbouring
+// products must fit into 16 bits: code |b| <= 16383. Where no instruction sums all four, pairs are summed in 16 bits
+// until Collect: CollectAfter says how many fit.
 template <bool kVnni>
-HWY_INLINE VSum AddCodeDot(VSum sum, VCode codes, VSum b) {
-#if HWY_TARGET == HWY_AVX3
-  if constexpr (kVnni) {
-    asm("vpdpbusd %2, %1, %0" : "+v"(sum.raw) : "v"(codes.raw), "v"(b.raw));
-    return sum;
+class CodeSum {
+ public:
+  static constexpr int CollectAfter(int most_code, int most_b) {
+    return kCollects ? INT16_MAX / (2 * most_code * most_b) : INT32_MAX;
   }
-  const __m512i pairs = _mm512_maddubs_epi16(codes.raw, b.raw);
-  return hn::Add(sum, VSum{_mm512_madd_epi16(pairs, _mm512_set1_epi16(1))});
-#elif HWY_TARGET == HWY_AVX2
-  const __m256i pairs = _mm256_maddubs_epi16(codes.raw, b.raw);
-  return hn::Add(sum, VSum{_mm256_madd_epi16(pairs, _mm256_set1_epi16(1))});
-#elif HWY_TARGET == HWY_SSE4
-  const __m128i pairs = _mm_maddubs_epi16(codes.raw, b.raw);
-  return hn::Add(sum, VSum{_mm_madd_epi16(pairs, _mm_set1_epi16(1))});
-#elif HWY_TARGET == HWY_NEON
-  const int8x16_t factors = vreinterpretq_s8_s32(b.raw);
-  const int16x8_t low =
-      vmulq_s16(vreinterpretq_s16_u16(vmovl_u8(vget_low_u8(codes.raw))), vmovl_s8(vget_low_s8(factors)));
-  const int16x8_t high = vmulq_s16(vreinterpretq_s16_u16(vmovl_high_u8(codes.raw)), vmovl_high_s8(factors));
-  return hn::Add(sum, VSum{vpaddq_s32(vpaddlq_s16(low), vpaddlq_s16(high))});
-#endif
-}
 
-// The same with the four integers at b in every lane.
-template <bool kVnni>
-HWY_INLINE VSum AddCodeDot(VSum sum, VCode codes, const int8_t* b) {
+  HWY_INLINE CodeSum() : total_(hn::Zero(DSum())), pairs_(hn::Zero(DPairs())) {}
+
+  HWY_INLINE void Add(VCode codes, VSum b) {
 #if HWY_TARGET == HWY_AVX3
-  if constexpr (kVnni) {
-    using Four [[gnu::may_alias]] = int32_t;
-    asm("vpdpbusd %2%{1to16%}, %1, %0" : "+v"(sum.raw) : "v"(codes.raw), "m"(*reinterpret_cast<const Four*>(b)));
-    return sum;
-  }
+    if constexpr (kVnni) {
+      asm("vpdpbusd %2, %1, %0" : "+v"(total_.raw) : "v"(codes.raw), "v"(b.raw));
+      return;
+    }
+    pairs_ = hn::Add(pairs_, VPairs{_mm512_maddubs_epi16(codes.raw, b.raw)});
+#elif HWY_TARGET == HWY_AVX2
+    pairs_ = hn::Add(pairs_, VPairs{_mm256_maddubs_epi16(codes.raw, b.raw)});
+#elif HWY_TARGET == HWY_SSE4
+    pairs_ = hn::Add(pairs_, VPairs{_mm_maddubs_epi16(codes.raw, b.raw)});
+#elif HWY_TARGET == HWY_NEON
+    const int8x16_t factors = vreinterpretq_s8_s32(b.raw);
+    const int16x8_t low =
+        vmulq_s16(vreinterpretq_s16_u16(vmovl_u8(vget_low_u8(codes.raw))), vmovl_s8(vget_low_s8(factors)));
+    const int16x8_t high = vmulq_s16(vreinterpretq_s16_u16(vmovl_high_u8(codes.raw)), vmovl_high_s8(factors));
+    total_ = hn::Add(total_, VSum{vpaddq_s32(vpaddlq_s16(low), vpaddlq_s16(high))});
 #endif
-  int32_t four;
-  std::memcpy(&four, b, sizeof(four));
-  return AddCodeDot<false>(sum, codes, hn::Set(DSum(), four));
-}
+  }
+
+  // The same with the four integers at b in every lane.
+  HWY_INLINE void Add(VCode codes, const int8_t* b) {
+#if HWY_TARGET == HWY_AVX3
+    if constexpr (kVnni) {
+      using Four [[gnu::may_alias]] = int32_t;
+      asm("vpdpbusd %2%{1to16%}, %1, %0" : "+v"(total_.raw) : "v"(codes.raw), "m"(*reinterpret_cast<const Four*>(b)));
+      return;
+    }
+#endif
+    int32_t four;
+    std::memcpy(&four, b, sizeof(four));
+    Add(codes, hn::Set(DSum(), four));
+  }
+
+  HWY_INLINE void Collect() {
+    if constexpr (kCollects) {
+      const DPairs d;
+#if HWY_TARGET == HWY_AVX3
+      const VSum sums{_mm512_madd_epi16(pairs_.raw, hn::Set(d, 1).raw)};
+#elif HWY_TARGET == HWY_AVX2
+      const VSum sums{_mm256_madd_epi16(pairs_.raw, hn::Set(d, 1).raw)};
+#elif HWY_TARGET == HWY_SSE4
+      const VSum sums{_mm_madd_epi16(pairs_.raw, hn::Set(d, 1).raw)};
+#else
+      const VSum sums = hn::Zero(DSum());
+#endif
+      total_ = hn::Add(total_, sums);
+      pairs_ = hn::Zero(d);
+    }
+  }
+
+  HWY_INLINE VSum Total() const { return total_; }
+
+ private:
+  static constexpr bool kCollects = !kVnni && HWY_TARGET != HWY_NEON;
+  using DPairs = hn::Repartition<int16_t, DSum>;
+  using VPairs = hn::Vec<DPairs>;
+
+  VSum total_;
+  VPairs pairs_;
+};
 
 // Codes that a word has in each of its planes' bytes, one after the other; channels or tokens of a word.
 template <int kBits>

@@ -39,6 +39,12 @@ struct PackedKeys {
   const int8_t* zeros;
 };
 
+// After how many additions of a code and a query's digit sums must be collected: a single digit is at most 127, one of
+// two at most 64.
+template <int kBits, bool kLevels, bool kVnni>
+constexpr int kCollectKeys = CodeSum<kVnni>::CollectAfter(kLevels ? kKvMaxLevel : (1 << kBits) - 1,
+                                                          QueryDigits(kBits) == 1 ? 127 : 64);
+
 // Queries of kPairs pairs: integers at q + pair * q_step, digits head_dim apart.
 struct IntegerQueries {
   const int8_t* integers;
@@ -51,13 +57,14 @@ struct IntegerQueries {
 // Steps kStep.. of a word for all pairs and digits.
 template <int kBits, bool kLevels, int kDigits, int kPairs, bool kVnni, int kChains, int kStep>
 HWY_INLINE void AddSteps(VWord words, VWord upper, VCode levels, const int8_t* q, int64_t q_step, int64_t head_dim,
-                         VSum (&sums)[kPairs][kDigits][kChains]) {
+                         CodeSum<kVnni> (&sums)[kPairs][kDigits][kChains]) {
   VCode codes = CodesOf<kBits, kStep>(words, upper);
   if constexpr (kLevels) codes = hn::TableLookupBytes(levels, codes);
   for (int p = 0; p < kPairs; ++p) {
     for (int digit = 0; digit < kDigits; ++digit) {
-      VSum& sum = sums[p][digit][kStep % kChains];
-      sum = AddCodeDot<kVnni>(sum, codes, q + p * q_step + digit * head_dim + 4 * kStep);
+      CodeSum<kVnni>& sum = sums[p][digit][kStep % kChains];
+      sum.Add(codes, q + p * q_step + digit * head_dim + 4 * kStep);
+      if constexpr (kCollectKeys<kBits, kLevels, kVnni> < kSteps<kBits>) sum.Collect();
     }
   }
   if constexpr (kStep + 1 < kSteps<kBits>) {
@@ -74,6 +81,7 @@ HWY_INLINE void ScorePackedTile(const PackedKeys& keys, const IntegerQueries& q,
   constexpr int kChains = std::min(kSteps<kBits>, kVnni && kPairs * kDigits <= 2   ? 4
                                                   : kVnni && kPairs * kDigits <= 4 ? 2
                                                                                    : 1);
+  constexpr int64_t kCollectWords = std::max(1, kCollectKeys<kBits, kLevels, kVnni> / kSteps<kBits>);
   const DVirtual d;
   const int64_t upper_words = kBits == 3 ? q.head_dim / kWordCodes<kBits> : 0;
   for (int64_t part = 0; part < kVirtualVectors; ++part) {
@@ -81,33 +89,37 @@ HWY_INLINE void ScorePackedTile(const PackedKeys& keys, const IntegerQueries& q,
     VVirtual totals[kPairs];
     for (VVirtual& total : totals) total = hn::Zero(d);
     for (int64_t g = 0; g < q.groups; ++g) {
-      VSum sums[kPairs][kDigits][kChains];
-      for (auto& pair : sums) {
-        for (auto& digit : pair) {
-          for (VSum& sum : digit) sum = hn::Zero(DSum());
-        }
-      }
+      CodeSum<kVnni> sums[kPairs][kDigits][kChains];
       const int64_t end = std::min((g + 1) * q.group, q.head_dim) / kWordCodes<kBits>;
-      for (int64_t w = g * q.group / kWordCodes<kBits>; w < end; ++w) {
-        const VWord words = hn::LoadU(DWord(), keys.words + w * kKvTile + lane);
-        VWord upper = words;
-        if constexpr (kBits == 3) {
-          upper = hn::LoadU(DWord(), keys.words + (upper_words + w / 2) * kKvTile + lane);
-          if (w % 2 != 0) upper = hn::ShiftRight<4>(upper);
+      for (int64_t w = g * q.group / kWordCodes<kBits>; w < end;) {
+        for (const int64_t stop = std::min(w + kCollectWords, end); w < stop; ++w) {
+          const VWord words = hn::LoadU(DWord(), keys.words + w * kKvTile + lane);
+          VWord upper = words;
+          if constexpr (kBits == 3) {
+            upper = hn::LoadU(DWord(), keys.words + (upper_words + w / 2) * kKvTile + lane);
+            if (w % 2 != 0) upper = hn::ShiftRight<4>(upper);
+          }
+          AddSteps<kBits, kLevels, kDigits, kPairs, kVnni, kChains, 0>(
+              words, upper, levels, q.integers + w * kWordCodes<kBits>, q.step, q.head_dim, sums);
         }
-        AddSteps<kBits, kLevels, kDigits, kPairs, kVnni, kChains, 0>(
-            words, upper, levels, q.integers + w * kWordCodes<kBits>, q.step, q.head_dim, sums);
+        for (auto& pair : sums) {
+          for (auto& digit : pair) {
+            for (CodeSum<kVnni>& sum : digit) sum.Collect();
+          }
+        }
       }
       const VVirtual scale = LoadScales(keys.scales + g * kKvTile + lane);
       const VVirtual zero = LoadZeros(keys.zeros + g * kKvTile + lane);
       for (int p = 0; p < kPairs; ++p) {
+        VSum digits[kDigits];
         for (int digit = 0; digit < kDigits; ++digit) {
+          digits[digit] = sums[p][digit][0].Total();
           for (int chain = 1; chain < kChains; ++chain) {
-            sums[p][digit][0] = hn::Add(sums[p][digit][0], sums[p][digit][chain]);
+            digits[digit] = hn::Add(digits[digit], sums[p][digit][chain].Total());
           }
         }
-        VSum sum = sums[p][0][0];
-        if constexpr (kDigits == 2) sum = hn::Add(hn::ShiftLeft<7>(sum), sums[p][1][0]);
+        VSum sum = digits[0];
+        if constexpr (kDigits == 2) sum = hn::Add(hn::ShiftLeft<7>(sum), digits[1]);
         const VVirtual centred = hn::NegMulAdd(zero, hn::Set(d, q.group_sums[p * q.groups + g]), hn::ConvertTo(d, sum));
         totals[p] = hn::MulAdd(scale, centred, totals[p]);
       }

@@ -130,8 +130,7 @@ HWY_INLINE void RoundWeights(const float* p, float max, const GroupParams& param
   static_assert(kWeightMax[kDigits - 1] == (1 << kBits) - 1);
   constexpr float kMost = static_cast<float>(kWeightMax[kDigits - 1]);
   weights->factor = max / kMost;
-  VSum zeros[kDigits];
-  for (VSum& sum : zeros) sum = hn::Zero(DSum());
+  CodeSum<kVnni> zeros[kDigits];
   for (int64_t j = 0; j < kBlockTokens; j += 4 * kRealLanes) {
     // Rounded down: at most kMost, since the dither is below 1/2.
     VVirtual x[4];
@@ -143,13 +142,15 @@ HWY_INLINE void RoundWeights(const float* p, float max, const GroupParams& param
     const VSum z = hn::BitCast(DSum(), hn::Load(d8, params.zeros + j));
     const auto digit = [&](auto bytes, int i) HWY_ATTR {
       hn::Store(bytes, d8, weights->digits[i] + j);
-      zeros[i] = AddCodeDot<kVnni>(zeros[i], hn::BitCast(DCode(), bytes), z);
+      zeros[i].Add(hn::BitCast(DCode(), bytes), z);
+      zeros[i].Collect();
     };
     digit(DigitOf<kBits, kDigitBits, kDigits - 1>(x), 0);
     if constexpr (kDigits == 2) digit(DigitOf<kBits, kDigitBits, 0>(x), 1);
   }
-  if constexpr (kDigits == 2) zeros[0] = hn::Add(hn::ShiftLeft<kWeightDigitBits>(zeros[0]), zeros[1]);
-  weights->zeros = hn::GetLane(hn::SumOfLanes(DSum(), zeros[0]));
+  VSum sum = zeros[0].Total();
+  if constexpr (kDigits == 2) sum = hn::Add(hn::ShiftLeft<kWeightDigitBits>(sum), zeros[1].Total());
+  weights->zeros = hn::GetLane(hn::SumOfLanes(DSum(), sum));
 }
 
 // The packed values of one head in the tiles of a block.
@@ -159,16 +160,26 @@ struct PackedValues {
   float zero_unit;
 };
 
+constexpr int kTileAdditions = kKvTile / 4;
+
+// After how many additions of a code and a weight's digit sums must be collected.
+template <int kBits, bool kLevels, bool kVnni>
+constexpr int kCollectValues = CodeSum<kVnni>::CollectAfter(kLevels ? kKvMaxLevel : (1 << kBits) - 1,
+                                                            WeightDigits(kBits) == 1 ? 127
+                                                                                     : (1 << kWeightDigitBits) - 1);
+
 template <int kBits, bool kLevels, int kPairs, int kVectors, bool kVnni, int kStep>
 HWY_INLINE void AddValueSteps(const VWord (&words)[kVectors], const VWord (&upper)[kVectors], VCode levels,
                               const IntegerWeights* weights, int64_t token,
-                              VSum (&sums)[kPairs][kVectors][WeightDigits(kBits)]) {
+                              CodeSum<kVnni> (&sums)[kPairs][kVectors][WeightDigits(kBits)]) {
   for (int v = 0; v < kVectors; ++v) {
     VCode codes = CodesOf<kBits, kStep>(words[v], upper[v]);
     if constexpr (kLevels) codes = hn::TableLookupBytes(levels, codes);
     for (int p = 0; p < kPairs; ++p) {
       for (int digit = 0; digit < WeightDigits(kBits); ++digit) {
-        sums[p][v][digit] = AddCodeDot<kVnni>(sums[p][v][digit], codes, weights[p].digits[digit] + token + 4 * kStep);
+        CodeSum<kVnni>& sum = sums[p][v][digit];
+        sum.Add(codes, weights[p].digits[digit] + token + 4 * kStep);
+        if constexpr (kCollectValues<kBits, kLevels, kVnni> < kTileAdditions) sum.Collect();
       }
     }
   }
@@ -183,33 +194,36 @@ HWY_INLINE void SumChannels(const PackedValues& values, VCode levels, Range tile
                             const IntegerWeights* weights, float* out, int64_t out_step) {
   constexpr int kDigits = WeightDigits(kBits);
   constexpr int kWords = kKvTile / kWordCodes<kBits>;
-  VSum sums[kPairs][kVectors][kDigits];
-  for (auto& pair : sums) {
-    for (auto& vector : pair) {
-      for (VSum& sum : vector) sum = hn::Zero(DSum());
-    }
-  }
-  for (int64_t t = tiles.begin; t < tiles.end; ++t) {
-    for (int64_t w = 0; w < kWords; ++w) {
-      VWord words[kVectors], upper[kVectors];
-      for (int v = 0; v < kVectors; ++v) {
-        const int64_t c = channel + v * kRealLanes;
-        words[v] = upper[v] = hn::LoadU(DWord(), values.words[t] + w * values.head_dim + c);
-        if constexpr (kBits == 3) {
-          upper[v] = hn::LoadU(DWord(), values.words[t] + values.head_dim + c / 32 * kKvTile + c % kKvTile);
-          if (c / kKvTile % 2 != 0) upper[v] = hn::ShiftRight<4>(upper[v]);
+  constexpr int64_t kCollectTiles = std::max(1, kCollectValues<kBits, kLevels, kVnni> / kTileAdditions);
+  CodeSum<kVnni> sums[kPairs][kVectors][kDigits];
+  for (int64_t t = tiles.begin; t < tiles.end;) {
+    for (const int64_t stop = std::min(t + kCollectTiles, tiles.end); t < stop; ++t) {
+      for (int64_t w = 0; w < kWords; ++w) {
+        VWord words[kVectors], upper[kVectors];
+        for (int v = 0; v < kVectors; ++v) {
+          const int64_t c = channel + v * kRealLanes;
+          words[v] = upper[v] = hn::LoadU(DWord(), values.words[t] + w * values.head_dim + c);
+          if constexpr (kBits == 3) {
+            upper[v] = hn::LoadU(DWord(), values.words[t] + values.head_dim + c / 32 * kKvTile + c % kKvTile);
+            if (c / kKvTile % 2 != 0) upper[v] = hn::ShiftRight<4>(upper[v]);
+          }
         }
+        AddValueSteps<kBits, kLevels, kPairs, kVectors, kVnni, 0>(words, upper, levels, weights,
+                                                                  t * kKvTile + w * kWordCodes<kBits>, sums);
       }
-      AddValueSteps<kBits, kLevels, kPairs, kVectors, kVnni, 0>(words, upper, levels, weights,
-                                                                t * kKvTile + w * kWordCodes<kBits>, sums);
+    }
+    for (auto& pair : sums) {
+      for (auto& vector : pair) {
+        for (CodeSum<kVnni>& sum : vector) sum.Collect();
+      }
     }
   }
   const DVirtual d;
   for (int p = 0; p < kPairs; ++p) {
     const VVirtual zero = hn::Set(d, values.zero_unit * static_cast<float>(weights[p].zeros));
     for (int v = 0; v < kVectors; ++v) {
-      VSum sum = sums[p][v][0];
-      if constexpr (kDigits == 2) sum = hn::Add(hn::ShiftLeft<kWeightDigitBits>(sum), sums[p][v][1]);
+      VSum sum = sums[p][v][0].Total();
+      if constexpr (kDigits == 2) sum = hn::Add(hn::ShiftLeft<kWeightDigitBits>(sum), sums[p][v][1].Total());
       hn::StoreU(hn::Mul(hn::Sub(hn::ConvertTo(d, sum), zero), hn::Set(d, weights[p].factor)), d,
                  out + p * out_step + channel + v * kRealLanes);
     }

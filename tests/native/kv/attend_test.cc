@@ -228,6 +228,45 @@ TEST(KvAttend, PresetsMatchReference) {
   }
 }
 
+// Integer sums as large as they get: nearly every code, query and weight is the largest one.
+TEST(KvAttend, TheLargestSumsFit) {
+  for (const int32_t bits : {2, 3, 4, 8}) {
+    for (const char* preset : {"q4", "turbo"}) {
+      if (preset == std::string("turbo") && bits == 8) continue;
+      const Case c{preset, bits, 1, 256, 3};
+      SCOPED_TRACE(Describe(c));
+      Fixture f(c);
+      syl_kv_options options = Preset(preset, preset == std::string("q4") ? 0 : bits);
+      options.bits_keys = options.bits_values = bits;
+      options.group_keys = options.group_values = 256;
+      options.rotate_keys = options.rotate_values = SYL_KV_ROTATE_NONE;
+      f.plan = NewKvPlan(f.model.geometry, options);
+      constexpr int64_t kTokens = 512;
+      KvTokens in(f.model.geometry, kTokens, 3);
+      std::fill(in.q.data.begin(), in.q.data.end(), 1.0f);
+      for (int64_t t = 0; t < kTokens; ++t) {
+        // Few tokens lose against the others, unless sums are wrong.
+        for (int64_t channel = 0; channel < 256; ++channel) {
+          in.k.At(t)[channel] = channel == 0 ? 0 : t % 16 == 5 ? 0.5f : 1;
+          in.v.At(t)[channel] = channel == 0 ? 0 : t % 16 == 5 ? -1.0f : 1;
+        }
+      }
+      KvText text(f.plan.get(), f.model.geometry, kTokens, kTokens);
+      text.Append(in, 0, kTokens);
+      for (const std::string& tier : SupportedTiers()) {
+        const TierGuard guard(tier);
+        const std::vector<float> y = text.Attend(in, kTokens - 1, 1);
+        for (int64_t head = 0; head < 3; ++head) {
+          const Expected want = Reference(f, text, in.q.At(kTokens - 1), head);
+          double distance = 0;
+          for (int64_t i = 0; i < 256; ++i) distance += std::pow(y[head * 256 + i] - want.y[i], 2);
+          EXPECT_LE(std::sqrt(distance), want.tolerance) << tier << " head " << head;
+        }
+      }
+    }
+  }
+}
+
 // Several blocks, sliding windows, soft caps, both orders of rotary pairs.
 TEST(KvAttend, LongTextsMatchReference) {
   for (const char* preset : {"best", "rotatekv"}) {
