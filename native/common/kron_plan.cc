@@ -50,6 +50,38 @@ KronSteps StepsOf(const KronShape& s, bool transposed, int64_t rows, int64_t x_s
            Uniform(s.m, s.p)}};
 }
 
+KronGradientSteps GradientStepsOf(const KronShape& s, int64_t rows, int64_t x_stride, int64_t g_stride) {
+  const int64_t of_term = rows * s.n * s.p;
+  return {{false,
+           {rows * s.n, s.n, x_stride, s.q},
+           1,
+           {s.terms * s.p, s.p, s.p * s.q, s.q},
+           Uniform(s.q, 1),
+           {rows * s.n, s.n, s.p, rows * s.p},
+           {s.terms * s.p, s.p, of_term, 1}},
+          {false,
+           {s.terms * s.n, s.n, of_term, rows * s.p},
+           1,
+           Uniform(s.m, s.p),
+           {rows * s.p, s.p, g_stride, 1},
+           {s.terms * s.n, s.n, s.m * s.n, 1},
+           Uniform(s.m, s.n)},
+          {true,
+           {rows * s.p, s.p, g_stride, 1},
+           s.p,
+           {s.terms * s.n, s.n, s.m * s.n, 1},
+           Uniform(s.m, s.n),
+           {rows * s.p, s.p, s.n * s.p, 1},
+           {s.terms * s.n, s.n, of_term, s.p}},
+          {true,
+           {s.terms * s.p, s.p, of_term, 1},
+           s.p,
+           Uniform(s.q, 1),
+           {rows * s.n, s.n, x_stride, s.q},
+           {s.terms * s.p, s.p, s.p * s.q, s.q},
+           Uniform(s.q, 1)}};
+}
+
 syl_status CheckKron(const char* function, const syl_kron* kron, bool needs_factors) {
   if (kron == nullptr) return Fail(SYL_NULL_ARGUMENT, "%s: kron is NULL", function);
   if (kron->struct_size != sizeof(*kron)) {
@@ -121,6 +153,69 @@ syl_status CheckKronRows(const char* function, const float* x, int64_t x_stride,
     bytes[i] *= 4;
   }
   return SYL_OK;
+}
+
+syl_status CheckKronGradient(const char* function, const KronGradientCall& c) {
+  if (const syl_status bad = CheckKron(function, c.kron, true)) return bad;
+  if (c.kron->type != SYL_F32) {
+    return Fail(SYL_UNSUPPORTED, "%s: kron->type is %d, gradients need SYL_F32", function, c.kron->type);
+  }
+  if (!std::isfinite(c.scale)) {
+    return Fail(SYL_BAD_VALUE, "%s: scale is %g, must be finite", function, static_cast<double>(c.scale));
+  }
+  const struct {
+    const char* name;
+    const void* pointer;
+  } pointers[] = {{"x", c.x}, {"g", c.g}, {"du", c.du}, {"dv", c.dv}};
+  for (const auto& pointer : pointers) {
+    if (pointer.pointer == nullptr) return Fail(SYL_NULL_ARGUMENT, "%s: %s is NULL", function, pointer.name);
+  }
+  if (c.rows < 0) {
+    return Fail(SYL_BAD_VALUE, "%s: rows is %lld, must not be negative", function, static_cast<long long>(c.rows));
+  }
+  const KronShape shape = ShapeOf(*c.kron);
+  const struct {
+    const char* name;
+    int64_t stride, cols;
+  } strides[] = {{"x_stride", c.x_stride, shape.In()},
+                 {"g_stride", c.g_stride, shape.Out()},
+                 {"dx_stride", c.dx == nullptr ? shape.In() : c.dx_stride, shape.In()}};
+  for (const auto& s : strides) {
+    const int64_t extent = Extent(c.rows, s.cols, s.stride);
+    if (s.stride < s.cols || extent < 0 || extent > INT64_MAX / 4) {
+      return Fail(SYL_BAD_SHAPE, "%s: %s is %lld, must be at least %lld and fit %lld rows", function, s.name,
+                  static_cast<long long>(s.stride), static_cast<long long>(s.cols), static_cast<long long>(c.rows));
+    }
+  }
+  return SYL_OK;
+}
+
+syl_status CheckKronDelta(const char* function, const syl_kron* kron, double scale, uint32_t flags, syl_dtype type,
+                          const void* w, int64_t w_stride, int64_t* bytes) {
+  if (const syl_status bad = CheckKron(function, kron, true)) return bad;
+  if (!std::isfinite(scale)) return Fail(SYL_BAD_VALUE, "%s: scale is %g, must be finite", function, scale);
+  if ((flags & ~uint32_t{SYL_KRON_ACCUMULATE}) != 0) {
+    return Fail(SYL_BAD_VALUE, "%s: flags is %u, must be 0 or SYL_KRON_ACCUMULATE", function, flags);
+  }
+  if (type != SYL_F32 && type != SYL_F16 && type != SYL_BF16) {
+    return Fail(SYL_BAD_VALUE, "%s: type is %d, must be SYL_F32, SYL_F16 or SYL_BF16", function, type);
+  }
+  if (w == nullptr) return Fail(SYL_NULL_ARGUMENT, "%s: w is NULL", function);
+  const KronShape s = ShapeOf(*kron);
+  const int64_t extent = Extent(s.Out(), s.In(), w_stride);
+  if (w_stride < s.In() || extent < 0 || extent > INT64_MAX / 4) {
+    return Fail(SYL_BAD_SHAPE, "%s: w_stride is %lld, must be at least %lld and fit %lld rows", function,
+                static_cast<long long>(w_stride), static_cast<long long>(s.In()), static_cast<long long>(s.Out()));
+  }
+  *bytes = extent * syl_dtype_block_bytes(type);
+  return SYL_OK;
+}
+
+syl_status CheckKronWorkspace(const char* function, const void* workspace, int64_t bytes, int64_t needed) {
+  if (needed > 0 && workspace == nullptr) return Fail(SYL_NULL_ARGUMENT, "%s: workspace is NULL", function);
+  if (bytes >= needed) return SYL_OK;
+  return Fail(SYL_WORKSPACE, "%s: workspace_bytes is %lld, must be at least %lld", function,
+              static_cast<long long>(bytes), static_cast<long long>(needed));
 }
 
 syl_status CheckKronSegments(const char* function, int32_t adapters, int64_t segments, const void* of_adapters,

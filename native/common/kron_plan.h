@@ -4,6 +4,7 @@
 
 #include <sylvester/kron.h>
 
+#include <algorithm>
 #include <cstdint>
 
 #include "native/common/host_device.h"
@@ -14,8 +15,8 @@ namespace sylvester {
 struct KronShape {
   int64_t terms, m, n, p, q;
 
-  int64_t Out() const { return m * p; }
-  int64_t In() const { return n * q; }
+  SYL_HOST_DEVICE int64_t Out() const { return m * p; }
+  SYL_HOST_DEVICE int64_t In() const { return n * q; }
   KronShape Transposed() const { return {terms, n, m, q, p}; }
   // Multiply-adds of a row.
   int64_t VFirst() const { return terms * (n * q * p + m * n * p); }
@@ -53,12 +54,44 @@ struct KronSteps {
 // shape: of the direction, transposed: whether it is the other one than that of the factors.
 KronSteps StepsOf(const KronShape& shape, bool transposed, int64_t rows, int64_t x_stride, int64_t y_stride);
 
+// The products behind the gradients of some rows, in their order. t makes T [k][j1][row][i2] of x and V, z makes
+// Z [k][row][j1][i2] of g and U, each terms n p floats a row; du and dv are added to, with g and x as factors.
+struct KronGradientSteps {
+  KronStep t, du, z, dv;
+};
+KronGradientSteps GradientStepsOf(const KronShape& shape, int64_t rows, int64_t x_stride, int64_t g_stride);
+
+// Rows whose gradients are one sum, that then is added to those of the rows before.
+inline int64_t GradientRows(const KronShape& shape) {
+  return std::clamp<int64_t>((int64_t{1} << 16) / (shape.terms * shape.n * shape.p), 1, 64);
+}
+
 // Sizes and type, and that the pointers are there.
 syl_status CheckKron(const char* function, const syl_kron* kron, bool needs_factors);
 
 // Rows of x and y, strides and flags; bytes: what x and y extend over.
 syl_status CheckKronRows(const char* function, const float* x, int64_t x_stride, const float* y, int64_t y_stride,
                          int64_t rows, int64_t out, int64_t in, uint32_t flags, uint32_t most_flags, int64_t bytes[2]);
+
+// The arguments of syl_kron_gradient_f32.
+struct KronGradientCall {
+  const syl_kron* kron;
+  float scale;
+  const float* x;
+  int64_t x_stride;
+  const float* g;
+  int64_t g_stride, rows;
+  float *du, *dv, *dx;
+  int64_t dx_stride;
+};
+// All but the workspace, and what overlaps.
+syl_status CheckKronGradient(const char* function, const KronGradientCall& call);
+
+// The arguments of syl_kron_delta; bytes: what w extends over.
+syl_status CheckKronDelta(const char* function, const syl_kron* kron, double scale, uint32_t flags, syl_dtype type,
+                          const void* w, int64_t w_stride, int64_t* bytes);
+
+syl_status CheckKronWorkspace(const char* function, const void* workspace, int64_t bytes, int64_t needed);
 
 // Of a call over segments: all but the adapters themselves and rows.
 syl_status CheckKronSegments(const char* function, int32_t adapters, int64_t segments, const void* of_adapters,

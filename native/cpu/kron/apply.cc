@@ -31,11 +31,7 @@ syl_status CheckMemory(const char* function, const KronRows& r, int64_t rows, in
           CheckKronRows(function, r.x, r.x_stride, r.y, r.y_stride, rows, out, in, flags, SYL_KRON_ACCUMULATE, bytes)) {
     return bad;
   }
-  if (needed > 0 && workspace == nullptr) return Fail(SYL_NULL_ARGUMENT, "%s: workspace is NULL", function);
-  if (workspace_bytes < needed) {
-    return Fail(SYL_WORKSPACE, "%s: workspace_bytes is %lld, must be at least %lld", function,
-                static_cast<long long>(workspace_bytes), static_cast<long long>(needed));
-  }
+  if (const syl_status bad = CheckKronWorkspace(function, workspace, workspace_bytes, needed)) return bad;
   if (Overlaps(r.x, bytes[0], r.y, bytes[1])) return Fail(SYL_OVERLAP, "%s: y overlaps x", function);
   if (Overlaps(workspace, needed, r.x, bytes[0])) return Fail(SYL_OVERLAP, "%s: workspace overlaps x", function);
   if (Overlaps(workspace, needed, r.y, bytes[1])) return Fail(SYL_OVERLAP, "%s: workspace overlaps y", function);

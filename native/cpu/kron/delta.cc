@@ -82,20 +82,10 @@ using namespace sylvester;
 
 syl_status syl_kron_delta(const syl_kron* kron, double scale, uint32_t flags, syl_dtype type, void* w, int64_t w_stride,
                           syl_pool* pool) {
-  const syl_status status = CheckKron(__func__, kron, true);
-  if (status != SYL_OK) return status;
-  SYL_REQUIRE(std::isfinite(scale), SYL_BAD_VALUE, "scale is %g, must be finite", scale);
-  SYL_REQUIRE((flags & ~uint32_t{SYL_KRON_ACCUMULATE}) == 0, SYL_BAD_VALUE,
-              "flags is %u, must be 0 or SYL_KRON_ACCUMULATE", flags);
-  SYL_REQUIRE(type == SYL_F32 || type == SYL_F16 || type == SYL_BF16, SYL_BAD_VALUE,
-              "type is %d, must be SYL_F32, SYL_F16 or SYL_BF16", type);
-  SYL_REQUIRE_PTR(w);
+  int64_t bytes;
+  if (const syl_status bad = CheckKronDelta(__func__, kron, scale, flags, type, w, w_stride, &bytes)) return bad;
   const KronShape s = ShapeOf(*kron);
-  const int64_t extent = Extent(s.Out(), s.In(), w_stride), element = syl_dtype_block_bytes(kron->type);
-  SYL_REQUIRE(w_stride >= s.In() && extent >= 0 && extent <= INT64_MAX / 4, SYL_BAD_SHAPE,
-              "w_stride is %lld, must be at least %lld and fit %lld rows", static_cast<long long>(w_stride),
-              static_cast<long long>(s.In()), static_cast<long long>(s.Out()));
-  const int64_t bytes = extent * syl_dtype_block_bytes(type);
+  const int64_t element = syl_dtype_block_bytes(kron->type);
   SYL_REQUIRE(!Overlaps(w, bytes, kron->u, s.terms * s.m * s.n * element), SYL_OVERLAP, "w (%p) overlaps kron->u", w);
   SYL_REQUIRE(!Overlaps(w, bytes, kron->v, s.terms * s.p * s.q * element), SYL_OVERLAP, "w (%p) overlaps kron->v", w);
   const KronDelta delta{s, kron->type, kron->u, kron->v, scale, (flags & SYL_KRON_ACCUMULATE) != 0, type, w, w_stride};

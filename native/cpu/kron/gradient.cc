@@ -1,7 +1,5 @@
 #include <sylvester/kron.h>
 
-#include <cmath>
-
 #include "native/common/align.h"
 #include "native/common/pool.h"
 #include "native/common/status.h"
@@ -16,7 +14,7 @@ namespace {
 struct GradientLayout {
   explicit GradientLayout(const KronShape& s) {
     const int64_t between = s.terms * s.n * s.p;
-    chunk = std::clamp<int64_t>((int64_t{1} << 16) / between, 1, 64);
+    chunk = GradientRows(s);
     const auto take = [this](int64_t floats) {
       const int64_t begin = total;
       total += Aligned(floats * 4) / 4;
@@ -37,73 +35,22 @@ struct GradientLayout {
   int64_t total = 0;
 };
 
-struct Gradient {
-  KronShape shape;
-  const float *u, *v;
-  float scale;
-  const float* x;
-  int64_t x_stride;
-  const float* g;
-  int64_t g_stride;
-  float *du, *dv;
-};
-
-void AddFactorGradients(const Gradient& a, const GradientLayout& layout, int64_t rows, float* memory, syl_pool* pool) {
-  const KronShape& s = a.shape;
-  const int64_t all = rows * s.n * s.p;  // of one term of T or Z
-  float *t = memory + layout.products, *panels = memory + layout.rows;
-  // T[k][j1][b][i2]
-  RunProduct({a.x,
-              {rows * s.n, s.n, a.x_stride, s.q},
-              1,
-              s.q,
-              SYL_F32,
-              memory + layout.v,
-              t,
-              {rows * s.n, s.n, s.p, rows * s.p},
-              {s.terms * s.p, s.p, all, 1},
-              1,
-              false},
-             pool);
-  PackPanels(SYL_F32, a.g, Uniform(s.m, s.p), {rows * s.p, s.p, a.g_stride, 1}, panels);
-  RunProduct({t,
-              Uniform(s.terms * s.n, rows * s.p),
-              1,
-              rows * s.p,
-              SYL_F32,
-              panels,
-              a.du,
-              {s.terms * s.n, s.n, s.m * s.n, 1},
-              Uniform(s.m, s.n),
-              a.scale,
-              true},
-             pool);
-  // Z[k][b][j1][i2]
-  RunProduct({a.g,
-              {rows * s.p, s.p, a.g_stride, 1},
-              s.p,
-              s.m,
-              SYL_F32,
-              memory + layout.u,
-              t,
-              {rows * s.p, s.p, s.n * s.p, 1},
-              {s.terms * s.n, s.n, all, s.p},
-              1,
-              false},
-             pool);
-  PackPanels(SYL_F32, a.x, Uniform(s.q, 1), {rows * s.n, s.n, a.x_stride, s.q}, panels);
-  RunProduct({t,
-              {s.terms * s.p, s.p, all, 1},
-              s.p,
-              rows * s.n,
-              SYL_F32,
-              panels,
-              a.dv,
-              Uniform(s.terms * s.p, s.q),
-              Uniform(s.q, 1),
-              a.scale,
-              true},
-             pool);
+void AddFactorGradients(const KronGradientCall& a, const KronShape& shape, const GradientLayout& layout, int64_t first,
+                        int64_t rows, float* memory, syl_pool* pool) {
+  const float *x = a.x + first * a.x_stride, *g = a.g + first * a.g_stride;
+  float *products = memory + layout.products, *panels = memory + layout.rows;
+  const KronGradientSteps steps = GradientStepsOf(shape, rows, a.x_stride, a.g_stride);
+  const auto run = [&](const KronStep& step, const float* from, const float* of, float* to, bool add) {
+    RunProduct({from, step.rows, step.step, step.depth.count, SYL_F32, of, to, step.to_rows, step.to_columns,
+                add ? a.scale : 1, add},
+               pool);
+  };
+  run(steps.t, x, memory + layout.v, products, false);
+  PackPanels(SYL_F32, g, steps.du.columns, steps.du.depth, panels);
+  run(steps.du, products, panels, a.du, true);
+  run(steps.z, g, memory + layout.u, products, false);
+  PackPanels(SYL_F32, x, steps.dv.columns, steps.dv.depth, panels);
+  run(steps.dv, products, panels, a.dv, true);
 }
 
 struct Region {
@@ -128,32 +75,11 @@ syl_status syl_kron_gradient_workspace(const syl_kron* kron, int64_t* bytes) {
 syl_status syl_kron_gradient_f32(const syl_kron* kron, float scale, const float* x, int64_t x_stride, const float* g,
                                  int64_t g_stride, int64_t rows, float* du, float* dv, float* dx, int64_t dx_stride,
                                  void* workspace, int64_t workspace_bytes, syl_pool* pool) {
-  syl_status status = CheckKron(__func__, kron, true);
-  if (status != SYL_OK) return status;
-  SYL_REQUIRE(kron->type == SYL_F32, SYL_UNSUPPORTED, "kron->type is %d, gradients need SYL_F32", kron->type);
-  SYL_REQUIRE(std::isfinite(scale), SYL_BAD_VALUE, "scale is %g, must be finite", static_cast<double>(scale));
-  SYL_REQUIRE_PTR(x);
-  SYL_REQUIRE_PTR(g);
-  SYL_REQUIRE_PTR(du);
-  SYL_REQUIRE_PTR(dv);
-  SYL_REQUIRE_PTR(workspace);
-  SYL_REQUIRE(rows >= 0, SYL_BAD_VALUE, "rows is %lld, must not be negative", static_cast<long long>(rows));
+  const KronGradientCall call{kron, scale, x, x_stride, g, g_stride, rows, du, dv, dx, dx_stride};
+  if (const syl_status bad = CheckKronGradient(__func__, call)) return bad;
   const KronShape shape = ShapeOf(*kron);
-  const struct {
-    const char* name;
-    int64_t stride, cols;
-  } strides[] = {{"x_stride", x_stride, shape.In()},
-                 {"g_stride", g_stride, shape.Out()},
-                 {"dx_stride", dx == nullptr ? shape.In() : dx_stride, shape.In()}};
-  for (const auto& s : strides) {
-    const int64_t extent = Extent(rows, s.cols, s.stride);
-    SYL_REQUIRE(s.stride >= s.cols && extent >= 0 && extent <= INT64_MAX / 4, SYL_BAD_SHAPE,
-                "%s is %lld, must be at least %lld and fit %lld rows", s.name, static_cast<long long>(s.stride),
-                static_cast<long long>(s.cols), static_cast<long long>(rows));
-  }
   const GradientLayout layout(shape);
-  SYL_REQUIRE(workspace_bytes >= layout.Bytes(), SYL_WORKSPACE, "workspace_bytes is %lld, must be at least %lld",
-              static_cast<long long>(workspace_bytes), static_cast<long long>(layout.Bytes()));
+  if (const syl_status bad = CheckKronWorkspace(__func__, workspace, workspace_bytes, layout.Bytes())) return bad;
   const int64_t u_bytes = shape.terms * shape.m * shape.n * 4, v_bytes = shape.terms * shape.p * shape.q * 4;
   const Region regions[] = {{"du", du, u_bytes},
                             {"dv", dv, v_bytes},
@@ -172,13 +98,12 @@ syl_status syl_kron_gradient_f32(const syl_kron* kron, float scale, const float*
   }
 
   auto* memory = reinterpret_cast<float*>(Aligned(workspace));
-  const auto *u = static_cast<const float*>(kron->u), *v = static_cast<const float*>(kron->v);
-  const KronShape& s = shape;
-  PackPanels(SYL_F32, v, {s.terms * s.p, s.p, s.p * s.q, s.q}, Uniform(s.q, 1), memory + layout.v);
-  PackPanels(SYL_F32, u, {s.terms * s.n, s.n, s.m * s.n, 1}, Uniform(s.m, s.n), memory + layout.u);
+  // Panels of factors do not depend on rows.
+  const KronGradientSteps steps = GradientStepsOf(shape, 1, x_stride, g_stride);
+  PackPanels(SYL_F32, kron->v, steps.t.columns, steps.t.depth, memory + layout.v);
+  PackPanels(SYL_F32, kron->u, steps.z.columns, steps.z.depth, memory + layout.u);
   for (int64_t first = 0; first < rows; first += layout.chunk) {
-    const Gradient part{shape, u, v, scale, x + first * x_stride, x_stride, g + first * g_stride, g_stride, du, dv};
-    AddFactorGradients(part, layout, std::min(layout.chunk, rows - first), memory, pool);
+    AddFactorGradients(call, shape, layout, first, std::min(layout.chunk, rows - first), memory, pool);
   }
   if (dx != nullptr) {
     PackKron(*kron, true, memory + layout.packed);

@@ -38,6 +38,9 @@ namespace sylvester_test {
   X(kron_workspace)                 \
   X(kron_apply_f32)                 \
   X(kron_apply_segments_f32)        \
+  X(kron_delta)                     \
+  X(kron_gradient_workspace)        \
+  X(kron_gradient_f32)              \
   X(kv_plan_new)                    \
   X(kv_plan_free)                   \
   X(kv_append_f32)                  \

@@ -3,11 +3,9 @@
 
 #include <cmath>
 #include <limits>
-#include <random>
 #include <vector>
 
-#include "tests/native/cuda/hadamard/run.h"
-#include "tests/native/kron/reference.h"
+#include "tests/native/cuda/kron/device.h"
 
 namespace {
 
@@ -16,34 +14,8 @@ using namespace sylvester_test;
 constexpr uint32_t kSeed = 91;
 constexpr float kScale = -0.625f;
 
-Floats Normal(size_t count, uint32_t seed) {
-  std::mt19937 random(seed);
-  std::normal_distribution<float> normal(0, 1);
-  Floats values(count);
-  for (float& value : values) value = normal(random);
-  return values;
-}
-
-size_t Bytes(const Floats& floats) { return floats.size() * sizeof(float); }
-
 class CudaKron : public CudaTest {
  protected:
-  // Factors in device memory.
-  struct Factors {
-    Factors(const CudaLibrary& library, const syl_kron& host)
-        : element(host.type == SYL_F32 ? 4 : 2),
-          u(library, host.u, static_cast<size_t>(host.terms * host.m * host.n) * element),
-          v(library, host.v, static_cast<size_t>(host.terms * host.p * host.q) * element),
-          kron(host) {
-      kron.u = u.get();
-      kron.v = v.get();
-    }
-
-    size_t element;
-    DeviceBytes u, v;
-    syl_kron kron;
-  };
-
   int64_t WorkspaceBytes(const syl_kron& kron, int64_t rows) const {
     int64_t bytes = -1;
     EXPECT_EQ(library().kron_workspace(&kron, rows, &bytes), SYL_OK) << library().last_error();
@@ -53,7 +25,7 @@ class CudaKron : public CudaTest {
   // y after the call, its gaps included.
   Floats Apply(const syl_kron& host, const Floats& x, int64_t x_stride, int64_t rows, uint32_t flags, Floats y,
                int64_t y_stride) const {
-    const Factors factors(library(), host);
+    const DeviceKron factors(library(), host);
     const DeviceBytes device_x(library(), x.data(), Bytes(x)), device_y(library(), y.data(), Bytes(y));
     const std::vector<uint8_t> nan(static_cast<size_t>(WorkspaceBytes(host, rows)), 0xff);
     const DeviceBytes workspace(library(), nan.data(), nan.size(), 4);
@@ -128,7 +100,7 @@ class CudaKronSegments : public CudaKron {};
 TEST_P(CudaKronSegments, AreALoop) {
   const KronSizes of[] = {{3, 4, 2, 6, 15}, {2, 24, 1, 1, 30}};
   const RandomKron first(of[0], kSeed), second(of[1], kSeed + 1);
-  const Factors device_first(library(), first.Native()), device_second(library(), second.Native());
+  const DeviceKron device_first(library(), first.Native()), device_second(library(), second.Native());
   const syl_kron adapters[] = {device_first.kron, device_second.kron};
   const int64_t begin[] = {0, 2, 2, 3, 7, 8}, rows = 8, out = 24, in = 30;
   const int32_t adapter[] = {1, 0, -1, 0, 1};
@@ -162,7 +134,7 @@ TEST_P(CudaKronSegments, AreALoop) {
 
 TEST_P(CudaKron, BadArgumentsAreNamed) {
   const RandomKron kron({2, 3, 2, 2, 5}, kSeed);
-  const Factors factors(library(), kron.Native());
+  const DeviceKron factors(library(), kron.Native());
   const Floats zeros(64);
   const DeviceBytes rows(library(), zeros.data(), Bytes(zeros));
   auto* const at = static_cast<float*>(rows.get());

@@ -1570,6 +1570,207 @@ public class CudaFfi extends Layouts {
         }
     }
 
+    private static class syl_cuda_kron_delta {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            CudaFfi.C_INT,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_DOUBLE,
+            CudaFfi.C_INT,
+            CudaFfi.C_INT,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_LONG,
+            CudaFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_cuda_kron_delta");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_cuda_kron_delta(const syl_kron *kron, double scale, uint32_t flags, syl_dtype type, void *w, int64_t w_stride, syl_cuda_stream stream)
+     * }
+     */
+    public static FunctionDescriptor syl_cuda_kron_delta$descriptor() {
+        return syl_cuda_kron_delta.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_cuda_kron_delta(const syl_kron *kron, double scale, uint32_t flags, syl_dtype type, void *w, int64_t w_stride, syl_cuda_stream stream)
+     * }
+     */
+    public static MethodHandle syl_cuda_kron_delta$handle() {
+        return syl_cuda_kron_delta.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_cuda_kron_delta(const syl_kron *kron, double scale, uint32_t flags, syl_dtype type, void *w, int64_t w_stride, syl_cuda_stream stream)
+     * }
+     */
+    public static MemorySegment syl_cuda_kron_delta$address() {
+        return syl_cuda_kron_delta.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_cuda_kron_delta(const syl_kron *kron, double scale, uint32_t flags, syl_dtype type, void *w, int64_t w_stride, syl_cuda_stream stream)
+     * }
+     */
+    public static int syl_cuda_kron_delta(MemorySegment kron, double scale, int flags, int type, MemorySegment w, long w_stride, MemorySegment stream) {
+        var mh$ = syl_cuda_kron_delta.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_cuda_kron_delta", kron, scale, flags, type, w, w_stride, stream);
+            }
+            return (int)mh$.invokeExact(kron, scale, flags, type, w, w_stride, stream);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_cuda_kron_gradient_workspace {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            CudaFfi.C_INT,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_LONG,
+            CudaFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_cuda_kron_gradient_workspace");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_cuda_kron_gradient_workspace(const syl_kron *kron, int64_t rows, int64_t *bytes)
+     * }
+     */
+    public static FunctionDescriptor syl_cuda_kron_gradient_workspace$descriptor() {
+        return syl_cuda_kron_gradient_workspace.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_cuda_kron_gradient_workspace(const syl_kron *kron, int64_t rows, int64_t *bytes)
+     * }
+     */
+    public static MethodHandle syl_cuda_kron_gradient_workspace$handle() {
+        return syl_cuda_kron_gradient_workspace.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_cuda_kron_gradient_workspace(const syl_kron *kron, int64_t rows, int64_t *bytes)
+     * }
+     */
+    public static MemorySegment syl_cuda_kron_gradient_workspace$address() {
+        return syl_cuda_kron_gradient_workspace.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_cuda_kron_gradient_workspace(const syl_kron *kron, int64_t rows, int64_t *bytes)
+     * }
+     */
+    public static int syl_cuda_kron_gradient_workspace(MemorySegment kron, long rows, MemorySegment bytes) {
+        var mh$ = syl_cuda_kron_gradient_workspace.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_cuda_kron_gradient_workspace", kron, rows, bytes);
+            }
+            return (int)mh$.invokeExact(kron, rows, bytes);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_cuda_kron_gradient_f32 {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            CudaFfi.C_INT,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_FLOAT,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_LONG,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_LONG,
+            CudaFfi.C_LONG,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_LONG,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_LONG,
+            CudaFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_cuda_kron_gradient_f32");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_cuda_kron_gradient_f32(const syl_kron *kron, float scale, const float *x, int64_t x_stride, const float *g, int64_t g_stride, int64_t rows, float *du, float *dv, float *dx, int64_t dx_stride, void *workspace, int64_t workspace_bytes, syl_cuda_stream stream)
+     * }
+     */
+    public static FunctionDescriptor syl_cuda_kron_gradient_f32$descriptor() {
+        return syl_cuda_kron_gradient_f32.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_cuda_kron_gradient_f32(const syl_kron *kron, float scale, const float *x, int64_t x_stride, const float *g, int64_t g_stride, int64_t rows, float *du, float *dv, float *dx, int64_t dx_stride, void *workspace, int64_t workspace_bytes, syl_cuda_stream stream)
+     * }
+     */
+    public static MethodHandle syl_cuda_kron_gradient_f32$handle() {
+        return syl_cuda_kron_gradient_f32.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_cuda_kron_gradient_f32(const syl_kron *kron, float scale, const float *x, int64_t x_stride, const float *g, int64_t g_stride, int64_t rows, float *du, float *dv, float *dx, int64_t dx_stride, void *workspace, int64_t workspace_bytes, syl_cuda_stream stream)
+     * }
+     */
+    public static MemorySegment syl_cuda_kron_gradient_f32$address() {
+        return syl_cuda_kron_gradient_f32.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_cuda_kron_gradient_f32(const syl_kron *kron, float scale, const float *x, int64_t x_stride, const float *g, int64_t g_stride, int64_t rows, float *du, float *dv, float *dx, int64_t dx_stride, void *workspace, int64_t workspace_bytes, syl_cuda_stream stream)
+     * }
+     */
+    public static int syl_cuda_kron_gradient_f32(MemorySegment kron, float scale, MemorySegment x, long x_stride, MemorySegment g, long g_stride, long rows, MemorySegment du, MemorySegment dv, MemorySegment dx, long dx_stride, MemorySegment workspace, long workspace_bytes, MemorySegment stream) {
+        var mh$ = syl_cuda_kron_gradient_f32.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_cuda_kron_gradient_f32", kron, scale, x, x_stride, g, g_stride, rows, du, dv, dx, dx_stride, workspace, workspace_bytes, stream);
+            }
+            return (int)mh$.invokeExact(kron, scale, x, x_stride, g, g_stride, rows, du, dv, dx, dx_stride, workspace, workspace_bytes, stream);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
     private static class syl_cuda_kv_plan_new {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
             CudaFfi.C_INT,
