@@ -10,6 +10,7 @@ import shutil
 import torch
 from peft import LoKrConfig, LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import save_file
+from transformers import LlamaConfig, LlamaForCausalLM
 
 ROOT = pathlib.Path(__file__).with_name("adapters")
 TARGETS = ["q_proj", "up_proj"]
@@ -90,24 +91,46 @@ def relative(name, config, seed):
         save_file(deltas, converted / "reference.safetensors")
 
 
+def randomise(model, seed):
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter_name, parameter in sorted(model.named_parameters()):
+            if "lora_" in parameter_name or "lokr_" in parameter_name:
+                parameter.copy_(0.5 * torch.randn(parameter.shape, generator=generator))
+
+
+def deltas_of(model):
+    deltas = {}
+    for module_name, module in model.base_model.model.named_modules():
+        if hasattr(module, "get_delta_weight"):
+            deltas[module_name] = module.get_delta_weight("default").detach().float().contiguous()
+    return deltas
+
+
+def embedding():
+    """Of a whole model: beside adapters of embeddings and heads PEFT saves the model's own weights."""
+    torch.manual_seed(759)
+    model = LlamaForCausalLM(LlamaConfig(vocab_size=40, hidden_size=16, intermediate_size=24, num_hidden_layers=1,
+                                         num_attention_heads=2, tie_word_embeddings=False))  # fmt: skip
+    config = LoraConfig(r=3, lora_alpha=6, target_modules=["embed_tokens", "q_proj", "lm_head"],
+                        rank_pattern={"embed_tokens": 2}, alpha_pattern={"embed_tokens": 5})  # fmt: skip
+    model = get_peft_model(model, config)
+    randomise(model, 760)
+    save(model, ROOT / "lora-embedding")
+    save_file(deltas_of(model), ROOT / "lora-embedding" / "reference.safetensors")
+
+
 def main():
     for seed, (name, config) in enumerate(CASES.items(), start=700):
-        generator = torch.Generator().manual_seed(seed)
         model = get_peft_model(Tiny(), config)
         if name.endswith("bf16"):
             model = model.to(torch.bfloat16)
-        with torch.no_grad():
-            for parameter_name, parameter in sorted(model.named_parameters()):
-                if "lora_" in parameter_name or "lokr_" in parameter_name:
-                    parameter.copy_(0.5 * torch.randn(parameter.shape, generator=generator))
+        randomise(model, seed)
         folder = ROOT / name
         save(model, folder)
         model = model.to(torch.float32)  # exact sums of what was stored
-        deltas = {}
-        for module_name, module in model.base_model.model.named_modules():
-            if hasattr(module, "get_delta_weight"):
-                deltas[module_name] = module.get_delta_weight("default").detach().float().contiguous()
-        save_file(deltas, folder / "reference.safetensors")
+        save_file(deltas_of(model), folder / "reference.safetensors")
+    embedding()
     save_file(base().state_dict(), ROOT / "base.safetensors")
     for seed, (name, config) in enumerate(RELATIVE.items(), start=750):
         relative(name, config, seed)

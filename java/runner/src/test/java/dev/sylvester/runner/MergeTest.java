@@ -134,8 +134,6 @@ class MergeTest {
         "module model.layers.0.mlp.down_proj is 256 x 96, but the model's layer is 96 x 256");
     assertRefused(
         DRAFT, lora("huge", UP, 1e30f), "tensor " + UP + ".weight: element 0 with its change");
-    assertRefused(
-        Golden.ROOT.resolve("tests/golden/gguf/llama-rope-yarn.gguf"), good, "is no safetensors");
     Files.createDirectory(target);
     assertThatThrownBy(() -> merge(DRAFT, target, good))
         .isInstanceOf(FileAlreadyExistsException.class);

@@ -43,12 +43,19 @@ public final class Export {
       AdapterFolder adapter, ModelFile base, Arena arena, ThreadPool pool) {
     Map<String, LayerChange> changes = new LinkedHashMap<>();
     for (String name : adapter.modules().keySet()) {
+      requireLinear(adapter, name);
       try (Arena scratch = Arena.ofShared()) {
         MemorySegment weights = weights(adapter, name, base, scratch);
         changes.put(name, LayerChange.of(adapter, name, weights, arena, pool));
       }
     }
     return changes;
+  }
+
+  private static void requireLinear(AdapterFolder adapter, String name) {
+    if (adapter.modules().get(name).embedding()) {
+      throw adapter.error(name, "the embedding, of which no adapter is written");
+    }
   }
 
   private static MemorySegment weights(
@@ -77,6 +84,7 @@ public final class Export {
         .modules()
         .forEach(
             (name, module) -> {
+              requireLinear(trained, name);
               AdapterFolder.Module before = initial.modules().get(name);
               if (before == null
                   || !before.factors().shape().equals(module.factors().shape())

@@ -6,12 +6,15 @@ import dev.sylvester.kernels.DType;
 import dev.sylvester.kernels.ThreadPool;
 import dev.sylvester.runner.Adapter;
 import dev.sylvester.runner.format.AdapterFolder;
+import dev.sylvester.runner.format.GgufFile;
 import dev.sylvester.runner.format.LayerChange;
 import dev.sylvester.runner.format.ModelFile;
 import dev.sylvester.runner.format.NewFolder;
 import dev.sylvester.runner.format.SafetensorsFile;
 import dev.sylvester.runner.format.SafetensorsFolder;
+import dev.sylvester.runner.format.StoredTensor;
 import dev.sylvester.runner.format.Tensor;
+import dev.sylvester.runner.format.TensorType;
 import dev.sylvester.runner.hub.Progress;
 import java.io.IOException;
 import java.lang.foreign.Arena;
@@ -19,9 +22,11 @@ import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.atomic.AtomicInteger;
 
 /** Models with adapters added to their weights. The model that is read stays as it is. */
 public final class Merge {
@@ -45,47 +50,50 @@ public final class Merge {
   private Merge() {}
 
   /**
-   * Writes a model with adapters merged, every tensor of the type that it had, into a new folder:
-   * as a whole or not at all. Sums are made in floats and rounded once more for types of 16 bits.
+   * Writes a model with adapters merged, as a whole or not at all: of a safetensors model a new
+   * folder, of a GGUF file a new file with the same metadata. What does not change has the same
+   * bytes. Changed weights keep their type where that is F32, F16 or BF16 and become F16 otherwise;
+   * sums are made in floats and rounded once more for types of 16 bits.
    *
-   * @param folder that does not exist yet
-   * @param progress told about tensors
+   * @param target that does not exist yet
+   * @param progress told about changed tensors
    * @return how many tensors changed
-   * @throws IllegalArgumentException when the model is no safetensors model, an adapter does not
-   *     fit it, or a sum is beyond its type
+   * @throws IllegalArgumentException when an adapter does not fit the model, or a sum is beyond its
+   *     type
    * @throws IOException when it cannot be written
    */
   public static int write(
-      ModelFile model, List<Adapter> adapters, Path folder, ThreadPool pool, Progress progress)
+      ModelFile model, List<Adapter> adapters, Path target, ThreadPool pool, Progress progress)
       throws IOException {
-    if (!(model instanceof SafetensorsFolder)) {
-      throw new IllegalArgumentException(
-          "%s is no safetensors model: adapters are merged into those only"
-              .formatted(model.path()));
-    }
     try (Arena arena = Arena.ofShared()) {
       Map<String, List<Change>> changes = changes(model, adapters, arena);
-      Map<String, SafetensorsFile.Stored> tensors = new LinkedHashMap<>();
-      for (Tensor tensor : model.tensors()) {
-        List<Change> here = changes.get(tensor.name());
-        MemorySegment data = here == null ? tensor.data() : merged(tensor, here, arena, pool);
-        tensors.put(
-            tensor.nameInFile(), new SafetensorsFile.Stored(tensor.type(), tensor.shape(), data));
-        progress.update(tensors.size(), model.tensors().size());
+      Map<String, StoredTensor> merged = merged(model, changes, arena, pool, progress);
+      switch (model) {
+        case GgufFile file -> file.writeChanged(target, merged);
+        case SafetensorsFolder folder -> writeFolder(folder, merged, target);
       }
-      NewFolder.create(
-          folder,
-          made -> {
-            for (String name : BESIDE) {
-              if (Files.exists(model.path().resolve(name))) {
-                Files.copy(model.path().resolve(name), made.resolve(name));
-              }
-            }
-            Path file = made.resolve("model.safetensors");
-            SafetensorsFile.writeStored(file, tensors, Map.of("format", "pt"));
-          });
       return changes.size();
     }
+  }
+
+  private static void writeFolder(
+      SafetensorsFolder model, Map<String, StoredTensor> merged, Path folder) throws IOException {
+    Map<String, StoredTensor> tensors = new LinkedHashMap<>();
+    for (Tensor tensor : model.tensors()) {
+      StoredTensor same = new StoredTensor(tensor.type(), tensor.shape(), tensor::data);
+      tensors.put(tensor.nameInFile(), merged.getOrDefault(tensor.name(), same));
+    }
+    NewFolder.create(
+        folder,
+        made -> {
+          for (String name : BESIDE) {
+            if (Files.exists(model.path().resolve(name))) {
+              Files.copy(model.path().resolve(name), made.resolve(name));
+            }
+          }
+          Path file = made.resolve("model.safetensors");
+          SafetensorsFile.writeStored(file, tensors, Map.of("format", "pt"));
+        });
   }
 
   /** By the name of the tensor. */
@@ -98,7 +106,7 @@ public final class Merge {
           .modules()
           .forEach(
               (name, module) -> {
-                requireFit(model, folder, name);
+                requireFit(model, folder, name, module.embedding());
                 changes
                     .computeIfAbsent(name + WEIGHT, key -> new ArrayList<>())
                     .add(new Change(folder, name, adapter.scale()));
@@ -107,39 +115,89 @@ public final class Merge {
     return changes;
   }
 
-  private static void requireFit(ModelFile model, AdapterFolder adapter, String module) {
+  private static void requireFit(
+      ModelFile model, AdapterFolder adapter, String module, boolean embedding) {
+    if (embedding && model.config().tiedEmbeddings()) {
+      throw adapter.error(
+          module,
+          "the embedding, whose weights are the model's head as well: merging would change it");
+    }
     Tensor tensor =
         model
             .find(module + WEIGHT)
             .filter(found -> found.shape().length == 2)
+            .filter(found -> module.equals(AdapterFolder.EMBEDDING) == embedding)
             .orElseThrow(() -> adapter.lacksLayer(module));
     adapter.requireFit(module, tensor.shape()[0], tensor.shape()[1]);
     tensor.dtype();
   }
 
-  private static MemorySegment merged(
-      Tensor tensor, List<Change> changes, Arena arena, ThreadPool pool) {
-    long count = tensor.elements();
-    MemorySegment result = arena.allocate(tensor.data().byteSize(), 64);
+  /** Changed tensors by name, each made when it is written, all in the same memory. */
+  private static Map<String, StoredTensor> merged(
+      ModelFile model,
+      Map<String, List<Change>> changes,
+      Arena arena,
+      ThreadPool pool,
+      Progress progress) {
+    Map<String, StoredTensor> merged = new HashMap<>();
+    long most = 0;
+    for (String name : changes.keySet()) {
+      Tensor tensor = model.find(name).orElseThrow();
+      most = Math.max(most, tensor.elements() * typeOf(tensor).blockBytes());
+    }
+    MemorySegment memory = arena.allocate(most, 64);
+    AtomicInteger done = new AtomicInteger();
+    changes.forEach(
+        (name, here) -> {
+          Tensor tensor = model.find(name).orElseThrow();
+          merged.put(
+              name,
+              new StoredTensor(
+                  typeOf(tensor),
+                  tensor.shape(),
+                  () -> {
+                    MemorySegment data = merge(model, tensor, here, memory, pool);
+                    progress.update(done.incrementAndGet(), changes.size());
+                    return data;
+                  }));
+        });
+    return merged;
+  }
+
+  private static TensorType typeOf(Tensor tensor) {
+    return switch (tensor.type()) {
+      case F32, F16, BF16 -> tensor.type();
+      default -> TensorType.F16;
+    };
+  }
+
+  /** The bytes of the changed tensor, at the beginning of memory. */
+  private static MemorySegment merge(
+      ModelFile model, Tensor tensor, List<Change> changes, MemorySegment memory, ThreadPool pool) {
+    String layer = changes.getFirst().module;
+    long out = tensor.shape()[0];
+    long in = tensor.shape()[1];
+    DType type = typeOf(tensor).kernelType().orElseThrow();
+    MemorySegment result = memory.asSlice(0, out * in * type.blockBytes());
     try (Arena scratch = Arena.ofShared()) {
-      MemorySegment before = scratch.allocate(count * Float.BYTES, 64);
-      tensor.dtype().toFloat(tensor.data(), count, before);
+      MemorySegment before = model.floats(layer, out, in, scratch);
       MemorySegment sum = scratch.allocate(before.byteSize(), 64).copyFrom(before);
       for (Change change : changes) {
-        LayerChange.of(change.adapter, change.module, before, scratch, pool)
+        LayerChange.of(change.adapter, layer, before, scratch, pool)
             .addTo(change.scale, before, sum, pool);
       }
-      if (tensor.dtype() == DType.F32) {
+      sum = model.inFileOrder(layer, sum, out, scratch);
+      if (type == DType.F32) {
         result.copyFrom(sum);
       } else {
-        tensor.dtype().fromFloat(sum, count, result);
-        tensor.dtype().toFloat(result, count, sum);
+        type.fromFloat(sum, out * in, result);
+        type.toFloat(result, out * in, sum);
       }
-      for (long i = 0; i < count; i++) {
+      for (long i = 0; i < out * in; i++) {
         if (!Float.isFinite(sum.getAtIndex(JAVA_FLOAT, i))) {
           throw new IllegalArgumentException(
               "tensor %s: element %d with its change is no finite %s"
-                  .formatted(tensor.name(), i, tensor.type()));
+                  .formatted(tensor.name(), i, typeOf(tensor)));
         }
       }
     }

@@ -5,7 +5,7 @@ import static java.lang.foreign.ValueLayout.JAVA_DOUBLE_UNALIGNED;
 import dev.sylvester.kernels.AdamW;
 import dev.sylvester.runner.format.ModelFormatException;
 import dev.sylvester.runner.format.SafetensorsFile;
-import dev.sylvester.runner.format.SafetensorsFile.Stored;
+import dev.sylvester.runner.format.StoredTensor;
 import dev.sylvester.runner.format.Tensor;
 import dev.sylvester.runner.format.TensorType;
 import java.io.IOException;
@@ -43,8 +43,9 @@ final class TrainingCheckpoint {
         history.setAtIndex(JAVA_DOUBLE_UNALIGNED, COLUMNS * i, steps.get(i).loss());
         history.setAtIndex(JAVA_DOUBLE_UNALIGNED, COLUMNS * i + 1L, steps.get(i).gradientNorm());
       }
-      Map<String, Stored> tensors = new LinkedHashMap<>();
-      tensors.put(HISTORY, new Stored(TensorType.F64, new long[] {steps.size(), COLUMNS}, history));
+      Map<String, StoredTensor> tensors = new LinkedHashMap<>();
+      long[] shape = {steps.size(), COLUMNS};
+      tensors.put(HISTORY, new StoredTensor(TensorType.F64, shape, () -> history));
       tensors.put(PARAMETERS, floats(parameters));
       tensors.put(MEAN, floats(optimizer.mean()));
       tensors.put(SQUARE, floats(optimizer.square()));
@@ -53,8 +54,9 @@ final class TrainingCheckpoint {
     }
   }
 
-  private static Stored floats(MemorySegment data) {
-    return new Stored(TensorType.F32, new long[] {data.byteSize() / Float.BYTES}, data);
+  private static StoredTensor floats(MemorySegment data) {
+    long[] shape = {data.byteSize() / Float.BYTES};
+    return new StoredTensor(TensorType.F32, shape, () -> data);
   }
 
   static List<AdapterTrainer.Step> read(

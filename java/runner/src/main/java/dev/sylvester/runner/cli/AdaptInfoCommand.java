@@ -64,7 +64,7 @@ final class AdaptInfoCommand implements Callable<Integer> {
               KronShape shape = module.factors().shape();
               main.out.printf(
                   Locale.ROOT,
-                  "%-36s %13s %13s %13s %6d %9.4g%s%s%n",
+                  "%-36s %13s %13s %13s %6d %9.4g%s%s%s%n",
                   name,
                   shape.out() + " x " + shape.in(),
                   shape.m() + " x " + shape.n(),
@@ -72,7 +72,8 @@ final class AdaptInfoCommand implements Callable<Integer> {
                   module.factors().terms(),
                   module.scale(),
                   module.principal() ? " pissa" : "",
-                  module.magnitude() == null ? "" : " dora");
+                  module.magnitude() == null ? "" : " dora",
+                  module.embedding() ? " embedding" : "");
             });
     main.out.printf(
         Locale.ROOT,
@@ -99,6 +100,7 @@ final class AdaptInfoCommand implements Callable<Integer> {
       one.put("scale", module.scale());
       one.put("pissa", module.principal());
       one.put("dora", module.magnitude() != null);
+      one.put("embedding", module.embedding());
       modules.add(one);
     }
     object.put("modules", modules);

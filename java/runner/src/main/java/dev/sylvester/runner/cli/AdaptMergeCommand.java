@@ -17,10 +17,12 @@ import picocli.CommandLine.Option;
     description = "Write a model with adapters added to its weights.",
     footer = {
       "",
-      "The model must be a safetensors model, and stays as it is; what is written has its types.",
+      "The model stays as it is. Of a GGUF file another one is written, of a safetensors model a",
+      "folder. Quantised weights become F16 where they change; all else is as it was.",
       "",
-      "Example:",
-      "  sylvester adapt merge -m base/ --adapter my-lora:0.8 -o merged/"
+      "Examples:",
+      "  sylvester adapt merge -m base/ --adapter my-lora:0.8 -o merged/",
+      "  sylvester adapt merge -m model.gguf --adapter my-lora -o merged.gguf"
     })
 final class AdaptMergeCommand implements Callable<Integer> {
   private final Main main;
@@ -43,9 +45,9 @@ final class AdaptMergeCommand implements Callable<Integer> {
 
   @Option(
       names = {"-o", "--output"},
-      paramLabel = "DIR",
+      paramLabel = "PATH",
       required = true,
-      description = "The new folder.")
+      description = "The new file or folder.")
   private Path output;
 
   @Mixin private ThreadsArgument threads;

@@ -15,16 +15,20 @@ import java.util.stream.IntStream;
 /**
  * An adapter as PEFT saves it: adapter_config.json and adapter_model.safetensors. LoRA (also
  * rank-stabilised, with rank and alpha patterns, DoRA, PiSSA) and LoKr (full and split factors) of
- * linear layers; anything else is an error that names it. Or a file: sums of Kronecker products, as
- * {@link #writeKron} writes them, or LoKr as LyCORIS saves it.
+ * linear layers, and LoRA of the embedding; anything else is an error that names it. Or a file:
+ * sums of Kronecker products, as {@link #writeKron} writes them, or LoKr as LyCORIS saves it.
  *
  * @param path the folder or file
  * @param modules what each linear layer gets, by its name in the model, for example {@code
- *     model.layers.0.self_attn.q_proj}
+ *     model.layers.0.self_attn.q_proj}, and what the embedding gets
  */
 public record AdapterFolder(Path path, Map<String, Module> modules) {
+  /** The embedding's name. */
+  public static final String EMBEDDING = "model.embed_tokens";
+
   /**
-   * The change of one linear layer, whose weights it may depend on: {@link LayerChange#of}.
+   * The change of one linear layer, whose weights it may depend on: {@link LayerChange#of}. Or that
+   * of the embedding, a row for each token.
    *
    * @param factors of the delta
    * @param scale factor on it, from rank and alpha
@@ -32,11 +36,13 @@ public record AdapterFolder(Path path, Map<String, Module> modules) {
    *     weights (PiSSA, Meng et al., arXiv 2404.02948)
    * @param magnitude what norm each row of the changed weights is given (DoRA, Liu et al., arXiv
    *     2402.09353), or null
+   * @param embedding whether it changes rows that tokens are given, not a linear layer
    */
-  public record Module(KronFactors factors, float scale, boolean principal, float[] magnitude) {
+  public record Module(
+      KronFactors factors, float scale, boolean principal, float[] magnitude, boolean embedding) {
     /** A change that does not depend on the layer's weights. */
     public static Module of(KronFactors factors, float scale) {
-      return new Module(factors, scale, false, null);
+      return new Module(factors, scale, false, null, false);
     }
 
     /** Whether the change depends on the layer's weights. */

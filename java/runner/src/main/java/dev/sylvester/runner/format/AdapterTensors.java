@@ -80,6 +80,23 @@ final class AdapterTensors {
     return KronFactors.of(DType.F32, rank, KronShape.lora(out, in), u, a.finiteFloats(arena));
   }
 
+  /** LoRA of an embedding, (B A)^T: U_k is row k of A, V_k column k of B. */
+  KronFactors embedding(Tensor a, Tensor b, long rank) {
+    long tokens = a.shape()[1];
+    long width = b.shape()[0];
+    a.require(rank, tokens);
+    b.require(width, rank);
+    MemorySegment v = Matrices.transposed(b.finiteFloats(scratch), width, rank, arena);
+    return KronFactors.of(DType.F32, rank, KronShape.lora(tokens, width), a.finiteFloats(arena), v);
+  }
+
+  /** Leaves a tensor alone that a file may have. */
+  void ignore(String name, long... shape) {
+    if (has(name)) {
+      require(name).require(shape);
+    }
+  }
+
   /** LoKr, w1 (x) w2, either of them whole or the product of two parts of this rank. */
   KronFactors lokr(String module, long rank) {
     Factor left = factor(module + ".lokr_w1", rank);

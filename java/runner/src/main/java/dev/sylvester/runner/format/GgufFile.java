@@ -1,10 +1,14 @@
 package dev.sylvester.runner.format;
 
+import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Collection;
 import java.util.Collections;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
@@ -13,20 +17,18 @@ import java.util.Optional;
 public final class GgufFile implements ModelFile {
   private final Path path;
   private final Arena arena;
-  private final long bytes;
-  private final GgufMetadata metadata;
+  private final MemorySegment data;
+  private final GgufHeader header;
   private final Map<String, Tensor> tensors;
   private final ModelConfig config;
 
   private GgufFile(Path path, Arena arena) {
-    MemorySegment data = MappedFile.map(path, arena);
-    GgufHeader header = GgufHeader.parse(path, data);
     this.path = path;
     this.arena = arena;
-    this.bytes = data.byteSize();
-    this.metadata = header.metadata();
+    this.data = MappedFile.map(path, arena);
+    this.header = GgufHeader.parse(path, data);
     this.tensors = tensors(path, header, data);
-    this.config = GgufConfig.read(metadata, tensors);
+    this.config = GgufConfig.read(header.metadata(), tensors);
   }
 
   static GgufFile open(Path path) {
@@ -60,7 +62,25 @@ public final class GgufFile implements ModelFile {
 
   /** The file's metadata, tokenizer included. */
   public GgufMetadata metadata() {
-    return metadata;
+    return header.metadata();
+  }
+
+  /**
+   * Writes the file again with other bytes and types of some tensors, as a whole or not at all;
+   * metadata and all other tensors are the same bytes.
+   *
+   * @param target that does not exist yet
+   * @param changed by canonical name, of types that GGUF files have and the shapes of this file
+   * @throws FileAlreadyExistsException when there is anything of the target's name
+   * @throws IOException when it cannot be written
+   */
+  public void writeChanged(Path target, Map<String, StoredTensor> changed) throws IOException {
+    if (Files.exists(target)) {
+      throw new FileAlreadyExistsException(target.toString(), null, "exists already");
+    }
+    Map<String, StoredTensor> byNameInFile = new HashMap<>();
+    changed.forEach((name, tensor) -> byNameInFile.put(tensors.get(name).nameInFile(), tensor));
+    GgufCopy.write(target, header, data, byNameInFile);
   }
 
   @Override
@@ -85,7 +105,7 @@ public final class GgufFile implements ModelFile {
 
   @Override
   public long bytes() {
-    return bytes;
+    return data.byteSize();
   }
 
   @Override

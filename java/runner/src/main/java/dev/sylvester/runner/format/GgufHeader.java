@@ -12,9 +12,12 @@ import java.util.Set;
 /**
  * The header of a GGUF file, version 2 or 3, little-endian.
  *
+ * @param pairsEnd where the metadata ends and the tensors' descriptions begin
+ * @param alignment of tensors within the data section, and of that
  * @param tensors in file order; their bytes lie inside the file and do not overlap
  */
-record GgufHeader(int version, GgufMetadata metadata, List<TensorInfo> tensors) {
+record GgufHeader(
+    int version, GgufMetadata metadata, long pairsEnd, long alignment, List<TensorInfo> tensors) {
   static final int MAGIC = 0x46554747; // "GGUF"
   private static final int FIXED_BYTES = 24;
 
@@ -49,7 +52,10 @@ record GgufHeader(int version, GgufMetadata metadata, List<TensorInfo> tensors) 
     int tensorCount = (int) in.readCount("tensor count", LEAST_TENSOR_BYTES, MOST_TENSORS);
     int pairCount = (int) in.readCount("metadata count", LEAST_PAIR_BYTES, MOST_PAIRS);
     GgufMetadata metadata = new GgufMetadata(file, readPairs(in, pairCount));
-    return new GgufHeader(version, metadata, readTensors(file, in, tensorCount, metadata));
+    long pairsEnd = in.position();
+    long alignment = alignment(metadata);
+    return new GgufHeader(
+        version, metadata, pairsEnd, alignment, readTensors(file, in, tensorCount, alignment));
   }
 
   private static Map<String, GgufMetadata.Value> readPairs(GgufCursor in, int count) {
@@ -103,9 +109,7 @@ record GgufHeader(int version, GgufMetadata metadata, List<TensorInfo> tensors) 
     return type;
   }
 
-  private static List<TensorInfo> readTensors(
-      Path file, GgufCursor in, int count, GgufMetadata metadata) {
-    long alignment = alignment(metadata);
+  private static List<TensorInfo> readTensors(Path file, GgufCursor in, int count, long alignment) {
     List<TensorInfo> relative = new ArrayList<>(count);
     Set<String> names = new HashSet<>();
     for (int i = 0; i < count; i++) {

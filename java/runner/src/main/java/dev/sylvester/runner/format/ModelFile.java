@@ -69,14 +69,25 @@ public sealed interface ModelFile extends AutoCloseable permits GgufFile, Safete
   private MemorySegment inOrder(String layer, Tensor tensor, long rows, Arena arena) {
     MemorySegment floats = arena.allocate(tensor.elements() * Float.BYTES, 64);
     tensor.dtype().toFloat(tensor.data(), tensor.elements(), floats);
+    return reordered(layer, floats, rows, false, arena);
+  }
+
+  /** What {@link #floats} gave, or as much of another origin, in the order of the file. */
+  default MemorySegment inFileOrder(String layer, MemorySegment floats, long out, Arena arena) {
+    return reordered(layer, floats, out, true, arena);
+  }
+
+  private MemorySegment reordered(
+      String layer, MemorySegment floats, long rows, boolean toFile, Arena arena) {
     if (!config().reordersRows(layer)) {
       return floats;
     }
     MemorySegment ordered = arena.allocate(floats.byteSize(), 64);
     long bytes = floats.byteSize() / rows;
     for (long row = 0; row < rows; row++) {
-      long to = config().rowInTransformers(row);
-      MemorySegment.copy(floats, row * bytes, ordered, to * bytes, bytes);
+      long other = config().rowInTransformers(row);
+      MemorySegment.copy(
+          floats, (toFile ? other : row) * bytes, ordered, (toFile ? row : other) * bytes, bytes);
     }
     return ordered;
   }

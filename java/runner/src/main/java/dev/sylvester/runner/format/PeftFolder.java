@@ -20,6 +20,8 @@ final class PeftFolder {
 
   private static final Pattern LORA =
       Pattern.compile(Pattern.quote(PREFIX) + "(.+)\\.lora_[AB]\\.weight");
+  private static final Pattern EMBEDDING =
+      Pattern.compile(Pattern.quote(PREFIX) + "(.+)\\.lora_embedding_[AB]");
   private static final Pattern LOKR =
       Pattern.compile(Pattern.quote(PREFIX) + "(.+)\\.lokr_w[12](?:_[ab])?");
 
@@ -48,11 +50,19 @@ final class PeftFolder {
     if (!lora && !kind.equals("LOKR")) {
       throw config.unexpected("peft_type", ModelFormatException.quote(kind), "LORA or LOKR");
     }
+    JsonNode whole = config.node("modules_to_save");
+    if (whole != null && !whole.isEmpty()) {
+      throw config.unexpected(
+          "modules_to_save", JsonSettings.shown(whole), "none: whole modules are not read");
+    }
     boolean pissa = lora && startsFromPrincipalTerms();
     boolean dora = lora && config.bool("use_dora").orElse(false);
     Map<String, Module> modules = new LinkedHashMap<>();
     for (String name : tensors.modules(lora ? LORA : LOKR)) {
       modules.put(name, lora ? lora(name, pissa, dora) : lokr(name));
+    }
+    for (String name : lora ? tensors.modules(EMBEDDING) : Set.<String>of()) {
+      modules.put(name, embedding(name));
     }
     tensors.requireAllUsed(kind);
     return modules;
@@ -79,13 +89,44 @@ final class PeftFolder {
     Tensor a = tensors.matrix(name + ".lora_A.weight");
     Tensor b = tensors.matrix(name + ".lora_B.weight");
     long rank = rank(module);
-    double alpha = number(module, "lora_alpha", "alpha_pattern");
-    boolean stabilised = config.bool("use_rslora").orElse(false);
+    ignoreCopy(name, b.shape()[0], a.shape()[1]);
     return new Module(
         tensors.lora(a, b, rank),
-        tensors.scale(module, alpha / (stabilised ? Math.sqrt(rank) : rank)),
+        loraScale(module, rank),
         pissa,
-        dora ? tensors.vector(name + ".lora_magnitude_vector", b.shape()[0]) : null);
+        dora ? tensors.vector(name + ".lora_magnitude_vector", b.shape()[0]) : null,
+        false);
+  }
+
+  private Module embedding(String module) {
+    for (String key : List.of("use_dora", "ensure_weight_tying")) {
+      if (config.bool(key).orElse(false)) {
+        throw config.unexpected(key, true, "false where the embedding has an adapter");
+      }
+    }
+    if (startsFromPrincipalTerms()) {
+      throw config.unexpected(
+          "init_lora_weights",
+          ModelFormatException.quote(PISSA),
+          "another start where the embedding has an adapter");
+    }
+    String name = PREFIX + module;
+    Tensor a = tensors.matrix(name + ".lora_embedding_A");
+    Tensor b = tensors.matrix(name + ".lora_embedding_B");
+    long rank = rank(module);
+    ignoreCopy(name, a.shape()[1], b.shape()[0]);
+    return new Module(tensors.embedding(a, b, rank), loraScale(module, rank), false, null, true);
+  }
+
+  /** Beside adapters of the embedding and the head PEFT saves the model's own weights. */
+  private void ignoreCopy(String name, long out, long in) {
+    tensors.ignore(name + ".base_layer.weight", out, in);
+  }
+
+  private float loraScale(String module, long rank) {
+    double alpha = number(module, "lora_alpha", "alpha_pattern");
+    boolean stabilised = config.bool("use_rslora").orElse(false);
+    return tensors.scale(module, alpha / (stabilised ? Math.sqrt(rank) : rank));
   }
 
   /** The scale is alpha / r also where neither factor is split. */

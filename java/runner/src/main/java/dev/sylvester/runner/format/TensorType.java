@@ -111,6 +111,11 @@ public enum TensorType {
     };
   }
 
+  /** The number in a GGUF file, or -1. */
+  int ggmlNumber() {
+    return ggmlNumber;
+  }
+
   /** Elements stored together; 1 for plain types. */
   public int blockSize() {
     return blockSize;

@@ -8,11 +8,12 @@ import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Objects;
 
 /** Adapters, each with a scale, that are added up beside a model's weights. Immutable. */
 public final class AdapterSet {
   /** The model as it is. */
-  public static final AdapterSet NONE = new AdapterSet(new Added[0]);
+  public static final AdapterSet NONE = new AdapterSet(new Added[0], List.of());
 
   private static final Added NOTHING = new Added(List.of(), null);
 
@@ -33,9 +34,11 @@ public final class AdapterSet {
   private record Added(List<Change> changes, float[] gain) {}
 
   private final Added[] added;
+  private final List<EmbeddingChange> embeddings;
 
-  private AdapterSet(Added[] added) {
+  private AdapterSet(Added[] added, List<EmbeddingChange> embeddings) {
     this.added = added;
+    this.embeddings = embeddings;
   }
 
   /**
@@ -52,7 +55,12 @@ public final class AdapterSet {
     for (Projection projection : weights.projections()) {
       added[projection.index()] = added(adapters, projection, weights);
     }
-    return new AdapterSet(added);
+    List<EmbeddingChange> embeddings =
+        adapters.stream()
+            .map(each -> each.adapter.embedding(each.scale))
+            .filter(Objects::nonNull)
+            .toList();
+    return new AdapterSet(added, embeddings);
   }
 
   private static Added added(List<Scaled> adapters, Projection projection, Weights weights) {
@@ -87,6 +95,13 @@ public final class AdapterSet {
   /** Factors on the outputs of a projection's own weights, or null where they are 1. */
   float[] gain(Projection projection) {
     return of(projection).gain;
+  }
+
+  /** Adds to the embedding of a token, which is a row of hidden states. */
+  void addToEmbedding(MemorySegment hidden, int row, int token) {
+    for (int i = 0; i < embeddings.size(); i++) {
+      embeddings.get(i).addTo(hidden, row, token);
+    }
   }
 
   /** y += delta x for all rows. */

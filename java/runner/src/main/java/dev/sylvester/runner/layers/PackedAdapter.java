@@ -32,10 +32,12 @@ public final class PackedAdapter {
 
   private final AdapterFolder folder;
   private final List<Change> changes;
+  private final EmbeddingChange embedding;
 
-  private PackedAdapter(AdapterFolder folder, List<Change> changes) {
+  private PackedAdapter(AdapterFolder folder, List<Change> changes, EmbeddingChange embedding) {
     this.folder = folder;
     this.changes = changes;
+    this.embedding = embedding;
   }
 
   /**
@@ -51,7 +53,9 @@ public final class PackedAdapter {
     Set<String> missing = new HashSet<>(folder.modules().keySet());
     for (Projection projection : weights.projections()) {
       for (int part = 0; part < projection.parts().size(); part++) {
-        String layer = projection.parts().get(part).name();
+        String name = projection.parts().get(part).name();
+        // A head that has the embedding's weights is a layer of its own to adapters.
+        String layer = name.equals(AdapterFolder.EMBEDDING) ? "lm_head" : name;
         if (!missing.remove(layer)) {
           continue;
         }
@@ -60,7 +64,7 @@ public final class PackedAdapter {
         folder.requireFit(layer, out, in);
         try (Arena scratch = Arena.ofShared()) {
           MemorySegment own =
-              folder.modules().get(layer).relative() ? file.floats(layer, out, in, scratch) : null;
+              folder.modules().get(layer).relative() ? file.floats(name, out, in, scratch) : null;
           LayerChange change = LayerChange.of(folder, layer, own, scratch, pool);
           change = inOrder(folder, layer, change, file.config(), scratch);
           changes.add(
@@ -73,12 +77,25 @@ public final class PackedAdapter {
         }
       }
     }
+    EmbeddingChange embedding = embedding(folder, weights.config(), arena);
+    if (embedding != null) {
+      missing.remove(AdapterFolder.EMBEDDING);
+    }
     for (String module : folder.modules().keySet()) {
       if (missing.contains(module)) {
         throw folder.lacksLayer(module);
       }
     }
-    return new PackedAdapter(folder, List.copyOf(changes));
+    return new PackedAdapter(folder, List.copyOf(changes), embedding);
+  }
+
+  private static EmbeddingChange embedding(AdapterFolder folder, ModelConfig config, Arena arena) {
+    AdapterFolder.Module module = folder.modules().get(AdapterFolder.EMBEDDING);
+    if (module == null || !module.embedding()) {
+      return null;
+    }
+    folder.requireFit(AdapterFolder.EMBEDDING, config.vocabSize(), config.hiddenSize());
+    return EmbeddingChange.of(module.factors(), module.scale(), arena);
   }
 
   List<Change> changes() {
@@ -87,7 +104,8 @@ public final class PackedAdapter {
 
   /** Size of the packed form. */
   public long bytes() {
-    return changes.stream().mapToLong(change -> change.adapter.bytes()).sum();
+    return changes.stream().mapToLong(change -> change.adapter.bytes()).sum()
+        + (embedding == null ? 0 : embedding.bytes());
   }
 
   /**
@@ -96,12 +114,23 @@ public final class PackedAdapter {
    * @throws IllegalArgumentException when that is not finite
    */
   float scaled(Change change, float scale, Weights weights) {
-    float scaled = change.scale * scale;
-    if (!Float.isFinite(scaled)) {
-      String layer = weights.projections().get(change.projection).parts().get(change.part).name();
-      throw folder.error(layer, "scaled by %s".formatted(scaled));
+    String layer = weights.projections().get(change.projection).parts().get(change.part).name();
+    return requireFinite(layer, change.scale * scale);
+  }
+
+  /** What it adds to rows of the embedding, scaled; null: nothing. */
+  EmbeddingChange embedding(float scale) {
+    if (embedding != null) {
+      requireFinite(AdapterFolder.EMBEDDING, embedding.scale() * scale);
     }
-    return scaled;
+    return embedding == null ? null : embedding.scaled(scale);
+  }
+
+  private float requireFinite(String layer, float scale) {
+    if (!Float.isFinite(scale)) {
+      throw folder.error(layer, "scaled by %s".formatted(scale));
+    }
+    return scale;
   }
 
   /** With rows as the model's file has them. */

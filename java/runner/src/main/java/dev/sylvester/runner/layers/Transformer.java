@@ -32,6 +32,10 @@ final class Transformer {
         rows,
         s.hidden,
         width);
+    for (int row = 0; row < rows; row++) {
+      int token = s.ids.getAtIndex(ValueLayout.JAVA_INT, row);
+      s.adaptersOf(row).addToEmbedding(s.hidden, row, token);
+    }
   }
 
   /** Gives rows the positions from {@code first} on. */

@@ -130,6 +130,10 @@ class ExportTest {
                     .isLessThan(1e-7 * norm(delta(change))));
     // PEFT splits w2 where the rank is below half of its larger side, which is 6 here.
     assertThat(Files.readString(made.get(0).resolve("adapter_config.json"))).contains("\"r\":3,");
+    Path odd = folder.resolve("odd");
+    AdapterFolder.writeLokr(odd, Map.of(Q, change(KronShape.factored(25, 35, -1), 1, 1)));
+    // Half of 7, and not below it.
+    assertThat(Files.readString(odd.resolve("adapter_config.json"))).contains("\"r\":4,");
     Path one = folder.resolve("one");
     Map<String, LayerChange> single = Map.of(Q, change(KronShape.factored(20, 24, 2), 1, 1));
     assertThat(AdapterFolder.writeLokr(one, single)).containsExactly(one);

@@ -125,6 +125,20 @@ class AdaptCliTest {
   }
 
   @Test
+  void adaptersAreMergedIntoGguf() {
+    Path golden = ADAPTERS.resolveSibling("gguf/llama-rope-yarn.gguf");
+    String adapter = ADAPTERS.resolveSibling("training/yarn.safetensors").toString();
+    String merged = folder.resolve("merged.gguf").toString();
+    String[] merge = {
+      "adapt", "merge", "-m", golden.toString(), "--adapter", adapter + ":0.5", "-o", merged
+    };
+    assertThat(run(merge).out()).containsPattern("merged.gguf: [0-9]+ of [0-9]+ tensors changed");
+    String[] generate = {"generate", "-p", "the cat", "-n", "5", "--json", "-m"};
+    assertThat(run(with(generate, merged)).json().get("tokens")).isNotEmpty();
+    assertFails(run(merge), "merged.gguf: exists already");
+  }
+
+  @Test
   void adaptersAreExported() {
     String[] common = {"adapt", "export", ADAPTERS.resolve("lokr").toString(), "-o"};
     String lora = folder.resolve("lora").toString();
@@ -135,6 +149,11 @@ class AdaptCliTest {
     assertThat(json.get("modules").get(0).get("terms").intValue()).isEqualTo(2);
     assertThat(json.get("modules").get(0).get("error").doubleValue()).isBetween(0.1, 1.0);
     assertThat(run("adapt", "info", lora).out()).contains("layers.1.up_proj");
+    String embedding = ADAPTERS.resolve("lora-embedding").toString();
+    assertThat(run("adapt", "info", embedding).out()).contains("2     2.500 embedding\n");
+    assertFails(
+        run("adapt", "export", embedding, "-o", folder.resolve("no").toString()),
+        "module model.embed_tokens is the embedding, of which no adapter is written");
     String lokr = folder.resolve("lokr").toString();
     assertThat(run(with(common, lokr, "--to", "lokr")).out())
         .isEqualTo(lokr + ": 4 modules, 212 parameters, relative error 0.00\n");

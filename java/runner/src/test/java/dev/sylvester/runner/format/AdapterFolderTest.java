@@ -40,6 +40,7 @@ class AdapterFolderTest {
         "lora",
         "lora-patterns",
         "lora-bf16",
+        "lora-embedding",
         "lokr",
         "lokr-split",
         "lokr-both",
@@ -219,6 +220,33 @@ class AdapterFolderTest {
     assertThatThrownBy(() -> LayerChange.of(adapter, "layers.0.q_proj", weights, arena, null))
         .isInstanceOf(IllegalArgumentException.class)
         .hasMessageContaining("module layers.0.q_proj is without a norm in row 3");
+  }
+
+  @Test
+  void wrongEmbeddingsAreNamed() {
+    String name = "base_model.model.model.embed_tokens.";
+    add(name + "lora_embedding_A", 2, 7);
+    assertRefused("lacks tensor '" + name + "lora_embedding_B'");
+    add(name + "lora_embedding_B", 6, 3);
+    assertRefused("lora_embedding_B' has shape [6, 3], expected [6, 2]");
+    add(name + "lora_embedding_B", 6, 2);
+    Module module = read().modules().get("model.embed_tokens");
+    assertThat(module.embedding()).isTrue();
+    assertThat(module.factors().shape()).isEqualTo(KronShape.lora(7, 6));
+    add(name + "base_layer.weight", 8, 6);
+    assertRefused("base_layer.weight' has shape [8, 6], expected [7, 6]");
+    tensors.remove(name + "base_layer.weight");
+    String plain = config;
+    for (String key : new String[] {"use_dora", "ensure_weight_tying"}) {
+      config = plain.replace("}", ", \"" + key + "\": true}");
+      assertRefused("key '" + key + "' is true, expected false where the embedding");
+    }
+    config = plain.replace("}", ", \"init_lora_weights\": \"pissa\"}");
+    assertRefused("key 'init_lora_weights' is 'pissa', expected another start where the embedding");
+    config = plain.replace("}", ", \"modules_to_save\": [\"lm_head\"]}");
+    assertRefused("key 'modules_to_save' is '[\"lm_head\"]', expected none");
+    config = plain.replace("}", ", \"modules_to_save\": null}");
+    assertThat(read().modules()).hasSize(1);
   }
 
   @Test
