@@ -54,7 +54,7 @@ final class DiffusionArguments {
       description =
           "Diffusion models: which positions become certain: low-confidence (default), margin,"
               + " entropy, random, origin, threshold:0.9, factor:1.0, entropy-bound:0.15,"
-              + " local-leap:0.9,0.75,4, wino:0.6,0.9.")
+              + " local-leap:0.9,0.75,4, wino:0.6,0.9, joint-threshold:0.5,0.9,16.")
   private String commit;
 
   @Option(

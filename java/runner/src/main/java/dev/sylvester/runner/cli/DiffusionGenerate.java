@@ -126,6 +126,7 @@ final class DiffusionGenerate {
     object.put("forward_passes", result.forwardPasses());
     object.put("rows_computed", result.rowsComputed());
     object.put("rows_predicted", result.rowsPredicted());
+    object.put("edits", result.edits());
     object.put("committed_at", result.committedAt());
     object.put("stopped_by", result.stoppedBy());
     object.put("stop_step", result.stopStep());

@@ -7,6 +7,7 @@ import dev.sylvester.runner.diffusion.EosPrefix;
 import dev.sylvester.runner.diffusion.Factor;
 import dev.sylvester.runner.diffusion.FixedK;
 import dev.sylvester.runner.diffusion.GapThreshold;
+import dev.sylvester.runner.diffusion.JointThreshold;
 import dev.sylvester.runner.diffusion.LocalLeap;
 import dev.sylvester.runner.diffusion.Origin;
 import dev.sylvester.runner.diffusion.Prophet;
@@ -49,6 +50,14 @@ final class DiffusionNames {
       return numbers(otherwise)[0];
     }
 
+    int whole(String what, double value) {
+      if (value != (int) value) {
+        throw new IllegalArgumentException(
+            "%s is '%s', its %s must be a whole number".formatted(option, text, what));
+      }
+      return (int) value;
+    }
+
     /** For a name without numbers. */
     <T> T plain(T value) {
       numbers();
@@ -69,20 +78,20 @@ final class DiffusionNames {
       case "entropy-bound" -> new EntropyBound(parsed.number(0.15));
       case "local-leap" -> {
         double[] n = parsed.numbers(0.9, 0.75, 4);
-        if (n[2] != (int) n[2]) {
-          throw new IllegalArgumentException(
-              "commit is '%s', its distance must be a whole number".formatted(text));
-        }
-        yield new LocalLeap(n[0], n[1], (int) n[2]);
+        yield new LocalLeap(n[0], n[1], parsed.whole("distance", n[2]));
       }
       case "wino" -> {
         double[] n = parsed.numbers(0.6, 0.9);
         yield new Wino(n[0], n[1]);
       }
+      case "joint-threshold" -> {
+        double[] n = parsed.numbers(0.5, 0, 16);
+        yield new JointThreshold(n[0], n[1], parsed.whole("edit passes", n[2]));
+      }
       default ->
           throw new IllegalArgumentException(
               ("commit is '%s', must be low-confidence, margin, entropy, random, origin,"
-                      + " threshold, factor, entropy-bound, local-leap or wino")
+                      + " threshold, factor, entropy-bound, local-leap, wino or joint-threshold")
                   .formatted(text));
     };
   }

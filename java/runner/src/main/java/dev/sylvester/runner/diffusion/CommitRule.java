@@ -27,4 +27,12 @@ public interface CommitRule {
   default boolean revises() {
     return false;
   }
+
+  /**
+   * Most passes over a window that is full, for rules that replace committed tokens. They end
+   * sooner when one changes nothing.
+   */
+  default int editPasses() {
+    return 0;
+  }
 }

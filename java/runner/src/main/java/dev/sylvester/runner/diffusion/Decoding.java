@@ -27,6 +27,9 @@ public final class Decoding {
   private int step;
   private int stepsTaken;
   private int idlePasses;
+  private int editPasses;
+  private int edits;
+  private boolean changed;
   private boolean sure;
   private boolean finished;
   private String stoppedBy = StopRule.NEVER.name();
@@ -78,7 +81,7 @@ public final class Decoding {
     return tokens[position];
   }
 
-  /** The step in which a position was committed; -1: given, or unknown. */
+  /** The step in which a position got its token; -1: given, or unknown. */
   public int committedAt(int position) {
     return committedAt[position];
   }
@@ -123,6 +126,11 @@ public final class Decoding {
   public int bestToken(int position, Predictions of) {
     int row = of == null || tokens[position] != canvas.maskId() ? -1 : of.row(position);
     return row < 0 ? tokens[position] : of.argmax(row);
+  }
+
+  /** Whether it is in the window of the current step. */
+  public boolean inWindow(int position) {
+    return stage.from() <= position && position < stage.to();
   }
 
   /** Whether it was committed, and never taken back. */
@@ -190,6 +198,10 @@ public final class Decoding {
       addMasks(0, tokens.length);
       return true;
     }
+    if (planEdits()) {
+      request.stop().watch(this, predictions);
+      return true;
+    }
     if (request.stop().isDone(this)) {
       stopped();
       return false;
@@ -204,15 +216,28 @@ public final class Decoding {
     }
     // Rows before the window were not computed where a cache has them.
     addMasks(request.cache() == CachePolicy.NONE ? 0 : stage.from(), stage.to());
-    if (request.rule().revises()) {
-      for (int i = stage.from(); i < stage.to(); i++) {
-        if (revisable(i)) {
-          predictions.add(i);
-        }
-      }
-    }
+    addRevisable();
     request.stop().watch(this, predictions);
     return true;
+  }
+
+  /** The window once more, when it is full and its tokens may still change. */
+  private boolean planEdits() {
+    if (changed && editPasses < rule().editPasses() && masks(0, stage.to()) == 0) {
+      addRevisable();
+      editPasses++;
+    } else {
+      editPasses = 0;
+    }
+    return predictions.count() > 0;
+  }
+
+  private void addRevisable() {
+    for (int i = stage.from(); rule().revises() && i < stage.to(); i++) {
+      if (revisable(i)) {
+        predictions.add(i);
+      }
+    }
   }
 
   private void addMasks(int from, int to) {
@@ -291,7 +316,7 @@ public final class Decoding {
     picks.clear();
     request.rule().select(predictions, this, picks);
     int committed = apply();
-    idlePasses = committed == 0 ? idlePasses + 1 : 0;
+    idlePasses = committed == 0 && predictions.candidates() > 0 ? idlePasses + 1 : 0;
     if (idlePasses == 2 && request.rule().adaptive()) {
       throw new IllegalStateException(
           "%s has committed no token in steps %d and %d".formatted(request.rule(), step - 1, step));
@@ -326,8 +351,13 @@ public final class Decoding {
     for (int i = 0; i < picks.commits(); i++) {
       int row = picks.commitAt(i);
       commit(predictions.position(row), predictions.token(row), step);
-      committed += predictions.token(row) == canvas.maskId() ? 0 : 1;
+      if (row >= predictions.candidates()) {
+        edits++;
+      } else if (predictions.token(row) != canvas.maskId()) {
+        committed++;
+      }
     }
+    changed = picks.commits() + picks.remasks() > 0;
     return committed;
   }
 
@@ -343,6 +373,7 @@ public final class Decoding {
         passes,
         rowsComputed,
         rowsPredicted,
+        edits,
         Arrays.copyOfRange(committedAt, from, tokens.length),
         stoppedBy,
         stopStep,

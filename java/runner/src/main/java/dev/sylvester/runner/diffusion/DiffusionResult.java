@@ -11,6 +11,7 @@ import java.util.Set;
  * @param forwardPasses passes of the model; with guidance two in a step
  * @param rowsComputed positions that went through the layers, in all passes
  * @param rowsPredicted rows that went through the output matrix
+ * @param edits committed tokens that were replaced by others
  * @param committedAt the step of each generated token; -1: given, or unknown at the end
  * @param stoppedBy name of the stop that ended it, or {@code none}
  * @param stopStep the step in which it did, or -1
@@ -22,6 +23,7 @@ public record DiffusionResult(
     int forwardPasses,
     long rowsComputed,
     long rowsPredicted,
+    int edits,
     int[] committedAt,
     String stoppedBy,
     int stopStep,

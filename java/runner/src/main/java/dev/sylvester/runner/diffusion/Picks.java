@@ -21,7 +21,10 @@ public final class Picks {
     remaskCount = 0;
   }
 
-  /** Commits the token that this row of the predictions proposes. */
+  /**
+   * Commits the token that this row of the predictions proposes; behind the candidates it replaces
+   * a committed one.
+   */
   public void commit(int row) {
     commits[commitCount++] = row;
   }

@@ -27,8 +27,7 @@ public record Wino(double draft, double verify) implements CommitRule {
     new Threshold(draft).select(predictions, decoding, picks);
     for (int row = predictions.candidates(); row < predictions.count(); row++) {
       int position = predictions.position(row);
-      if (position >= decoding.stage().from()
-          && position < decoding.stage().to()
+      if (decoding.inWindow(position)
           && decoding.revisable(position)
           && predictions.probability(row, decoding.token(position)) < verify) {
         picks.remask(position);

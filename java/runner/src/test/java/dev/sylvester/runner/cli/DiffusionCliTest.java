@@ -38,6 +38,7 @@ class DiffusionCliTest {
             "forward_passes",
             "rows_computed",
             "rows_predicted",
+            "edits",
             "committed_at",
             "stopped_by",
             "stop_step");
@@ -59,7 +60,8 @@ class DiffusionCliTest {
         "factor",
         "entropy-bound:0.5",
         "local-leap",
-        "wino:0.7,0.2"
+        "wino:0.7,0.2",
+        "joint-threshold:0.7,0.9,2"
       })
   void knowsEveryRule(String rule) {
     String[] arguments = {
@@ -123,7 +125,7 @@ class DiffusionCliTest {
       "2",
       "--ways",
       "low-confidence/steps=4,threshold:0.5/dual/eos,local-leap:0.8,0.6,3/block=32/prophet:9,9,9,"
-          + "threshold:0/length=96/hex=2",
+          + "threshold:0/length=96/hex=2,joint-threshold:0,1,3/dual",
       "--json",
       "--svg",
       svg.toString()
@@ -134,11 +136,14 @@ class DiffusionCliTest {
             "low-confidence/steps=4",
             "threshold:0.5/dual/eos",
             "local-leap:0.8,0.6,3/block=32/prophet:9,9,9",
-            "threshold:0/length=96/hex=2");
+            "threshold:0/length=96/hex=2",
+            "joint-threshold:0,1,3/dual");
     assertThat(rows.get(0).get("passes").doubleValue()).isEqualTo(4);
     assertThat(rows.get(0).get("problems").intValue()).isEqualTo(2);
     // A pass for each block of 8, 16 or 32, twice, unless the vote is decided before.
     assertThat(rows.get(3).get("passes").doubleValue()).isBetween(4 * 3.0, 2 * (12 + 6 + 3.0));
+    // Four blocks, filled at once, in which a second pass finds nothing to edit.
+    assertThat(rows.get(4).get("passes").doubleValue()).isEqualTo(8);
     assertThat(svg).content().contains("<svg");
     String[] early = {
       "eval",
@@ -214,6 +219,7 @@ class DiffusionCliTest {
     assertFails(generate("--commit", "threshold:x"), "must be NAME or NAME:NUMBERS");
     assertFails(generate("--commit", "margin:1"), "must have 0 numbers");
     assertFails(generate("--commit", "local-leap:0.9,0.7,1.5"), "must be a whole number");
+    assertFails(generate("--commit", "joint-threshold:0.9,0.7,1.5"), "its edit passes must be a");
     assertFails(generate("--stop", "prophet:1e999,1,1"), "is Infinity, must be finite");
     assertFails(generate("--stop", "never"), "stop is 'never', must be prophet");
     assertFails(generate("--stop", "eos", "--stop", "none"), "--stop of a diffusion model is one");

@@ -342,6 +342,54 @@ final class ReferenceLoops {
     return true;
   }
 
+  /**
+   * SGLang's joint threshold: a block until it has no mask, then edits of it until nothing changes.
+   * Masks are not proposed; a block's last pass, of which only keys and values are used, is left
+   * out.
+   *
+   * @return tokens that were replaced
+   */
+  int joint(int prompt, int block, double tau, double edit, int mostEditPasses) {
+    int edits = 0;
+    for (int start = prompt; start < x.length; start += block) {
+      boolean[] editable = new boolean[x.length];
+      for (int p = start; p < start + block; p++) {
+        editable[p] = x[p] == mask;
+      }
+      int editPasses = 0;
+      boolean moved = countMasks(start, start + block) > 0;
+      while (moved && (countMasks(start, start + block) > 0 || editPasses++ < mostEditPasses)) {
+        double[][] z = forward(x);
+        int step = passes++;
+        int[] now = x.clone();
+        int best = -1;
+        double most = -1;
+        moved = false;
+        for (int p = start; p < start + block; p++) {
+          z[p][mask] = Double.NEGATIVE_INFINITY;
+          int x0 = argmax(z[p]);
+          double c = softmax(z[p])[x0];
+          if (now[p] == mask) {
+            if (c > most) {
+              best = p;
+              most = c;
+            }
+            moved |= c > tau;
+          }
+          if (now[p] == mask ? c > tau : editable[p] && x0 != now[p] && c > edit) {
+            put(p, x0, step);
+            edits += now[p] == mask ? 0 : 1;
+          }
+        }
+        if (!moved && best >= 0) {
+          put(best, argmax(z[best]), step);
+        }
+        moved = !Arrays.equals(x, now);
+      }
+    }
+    return edits;
+  }
+
   /** How many of the sorted values are accepted. */
   interface Count {
     int of(double[] sorted);
