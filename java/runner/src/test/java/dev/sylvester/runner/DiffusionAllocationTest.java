@@ -7,6 +7,7 @@ import dev.sylvester.runner.diffusion.AnswerRegion;
 import dev.sylvester.runner.diffusion.CachePolicy;
 import dev.sylvester.runner.diffusion.Canvas;
 import dev.sylvester.runner.diffusion.CommitRule;
+import dev.sylvester.runner.diffusion.DelayedKv;
 import dev.sylvester.runner.diffusion.Denoiser;
 import dev.sylvester.runner.diffusion.DiffusionDecoder;
 import dev.sylvester.runner.diffusion.DiffusionRequest;
@@ -15,6 +16,7 @@ import dev.sylvester.runner.diffusion.EosPrefix;
 import dev.sylvester.runner.diffusion.Factor;
 import dev.sylvester.runner.diffusion.FixedK;
 import dev.sylvester.runner.diffusion.GapThreshold;
+import dev.sylvester.runner.diffusion.JointThreshold;
 import dev.sylvester.runner.diffusion.Prophet;
 import dev.sylvester.runner.diffusion.Sampling;
 import dev.sylvester.runner.diffusion.SemiAutoregressive;
@@ -52,6 +54,8 @@ class DiffusionAllocationTest {
         Arguments.of(fixed, CachePolicy.NONE, behind, Sampling.GREEDY),
         Arguments.of(fixed, CachePolicy.DUAL, placed, Sampling.GREEDY),
         Arguments.of(fixed, CachePolicy.PREFIX, rest, Sampling.GREEDY),
+        Arguments.of(fixed, new DelayedKv(4), never, Sampling.GREEDY),
+        Arguments.of(new JointThreshold(1, 1, 2), CachePolicy.DUAL, never, Sampling.GREEDY),
         Arguments.of(new Threshold(1), CachePolicy.DUAL, never, Sampling.GREEDY),
         Arguments.of(new Factor(1e-9), CachePolicy.PREFIX, eos, Sampling.GREEDY),
         Arguments.of(new EntropyBound(0), CachePolicy.NONE, never, Sampling.GREEDY),

@@ -2,7 +2,6 @@ package dev.sylvester.runner.cli;
 
 import dev.sylvester.runner.Model;
 import dev.sylvester.runner.diffusion.AnswerRegion;
-import dev.sylvester.runner.diffusion.CachePolicy;
 import dev.sylvester.runner.diffusion.Canvas;
 import dev.sylvester.runner.diffusion.DiffusionRequest;
 import dev.sylvester.runner.diffusion.Sampling;
@@ -83,8 +82,9 @@ final class DiffusionArguments {
       paramLabel = "KIND",
       description =
           "Diffusion models: what a pass does not compute again: none (default); prefix, what is"
-              + " before the block; dual, all but the block.")
-  private CachePolicy cache;
+              + " before the block; dual, all but the block; delayed:8, known tokens, but for"
+              + " every 8th pass.")
+  private String cache;
 
   @Option(
       names = "--hex",
@@ -145,7 +145,7 @@ final class DiffusionArguments {
     return DiffusionRequest.of(canvas, schedule())
         .withRule(DiffusionNames.commit(commit == null ? "low-confidence" : commit))
         .withStop(stop(model, stops, given))
-        .withCache(cache == null ? CachePolicy.NONE : cache)
+        .withCache(DiffusionNames.cache(cache == null ? "none" : cache))
         .withSampling(sampling);
   }
 

@@ -1,7 +1,9 @@
 package dev.sylvester.runner.cli;
 
 import dev.sylvester.runner.diffusion.AnswerRegion;
+import dev.sylvester.runner.diffusion.CachePolicy;
 import dev.sylvester.runner.diffusion.CommitRule;
+import dev.sylvester.runner.diffusion.DelayedKv;
 import dev.sylvester.runner.diffusion.EntropyBound;
 import dev.sylvester.runner.diffusion.EosPrefix;
 import dev.sylvester.runner.diffusion.Factor;
@@ -93,6 +95,24 @@ final class DiffusionNames {
               ("commit is '%s', must be low-confidence, margin, entropy, random, origin,"
                       + " threshold, factor, entropy-bound, local-leap, wino or joint-threshold")
                   .formatted(text));
+    };
+  }
+
+  /** Whether a text names a cache. */
+  static boolean isCache(String text) {
+    return text.strip().toLowerCase(Locale.ROOT).matches("(none|prefix|dual|delayed)(:.*)?");
+  }
+
+  static CachePolicy cache(String text) {
+    Parsed parsed = Parsed.of("cache", text);
+    return switch (parsed.name()) {
+      case "none" -> parsed.plain(CachePolicy.NONE);
+      case "prefix" -> parsed.plain(CachePolicy.PREFIX);
+      case "dual" -> parsed.plain(CachePolicy.DUAL);
+      case "delayed" -> new DelayedKv(parsed.whole("interval", parsed.number(8)));
+      default ->
+          throw new IllegalArgumentException(
+              "cache is '%s', must be none, prefix, dual or delayed".formatted(text));
     };
   }
 

@@ -131,8 +131,8 @@ final class EvalDiffusionCommand implements Callable<Integer> {
       if (part.matches("(length|steps|block|hex)=\\d{1,9}")) {
         int equals = part.indexOf('=');
         numbers.put(part.substring(0, equals), Integer.parseInt(part.substring(equals + 1)));
-      } else if (part.equals("prefix") || part.equals("dual")) {
-        cache = CachePolicy.valueOf(part.toUpperCase(Locale.ROOT));
+      } else if (DiffusionNames.isCache(part)) {
+        cache = DiffusionNames.cache(part);
       } else {
         stop = DiffusionNames.stop(part, DiffusionSetup.answer(model), model.endTokens());
       }

@@ -19,11 +19,13 @@ public final class Decoding {
   private final int[] committedAt;
   private final boolean[] revised;
   private final boolean[] computed;
+  private final boolean[] settled;
   private final Predictions predictions;
   private final Picks picks;
   private final RowStats stats;
   private final Schedule.Stage stage = new Schedule.Stage();
   private int windowBefore = NOT_YET;
+  private int passOfWindow;
   private int step;
   private int stepsTaken;
   private int idlePasses;
@@ -53,6 +55,7 @@ public final class Decoding {
     Arrays.fill(committedAt, NOT_YET);
     this.revised = new boolean[tokens.length];
     this.computed = new boolean[tokens.length];
+    this.settled = new boolean[tokens.length];
     this.predictions = new Predictions(tokens.length);
     this.picks = new Picks(tokens.length);
     if (canvas.maskId() >= vocabSize) {
@@ -138,6 +141,14 @@ public final class Decoding {
     return committedAt[position] != NOT_YET && !revised[position];
   }
 
+  /**
+   * Whether the last pass read the token that a position has now and, where rows predict the next
+   * position, found that known as well.
+   */
+  public boolean settled(int position) {
+    return settled[position];
+  }
+
   /** A number in [0, 1) that depends on seed, step and position only. */
   public double uniform(int position) {
     return random(position).nextDouble();
@@ -163,6 +174,7 @@ public final class Decoding {
   }
 
   private void commit(int position, int token, int when) {
+    settled[position] = false;
     tokens[position] = token;
     if (unconditional != null) {
       unconditional[position] = token;
@@ -256,11 +268,10 @@ public final class Decoding {
 
   /** Adds what must be computed for these predictions. */
   void addTo(Pass pass, int index) {
-    boolean first = sure || stage.from() != windowBefore;
+    passOfWindow = sure || stage.from() != windowBefore ? 0 : passOfWindow + 1;
     windowBefore = stage.from();
     Arrays.fill(computed, false);
-    int from = request.cache().from(stage, first, shifted);
-    Arrays.fill(computed, from, request.cache().to(stage, first, tokens.length), true);
+    request.cache().mark(this, passOfWindow, computed);
     for (int row = 0; row < predictions.count(); row++) {
       computed[rowOf(predictions.position(row))] = true;
     }
@@ -278,8 +289,15 @@ public final class Decoding {
       }
       i = end + 1;
     }
+    for (int i = 0; i < tokens.length; i++) {
+      settled[i] = isKnown(i) && (!shifted || i + 1 == tokens.length || isKnown(i + 1));
+    }
     passes += unconditional == null ? 1 : 2;
     rowsComputed += pass.rows() - rowsBefore;
+  }
+
+  private boolean isKnown(int position) {
+    return tokens[position] != canvas.maskId();
   }
 
   /** Whether the last pass computed all that predicts what is still unknown. */
@@ -341,6 +359,7 @@ public final class Decoding {
     for (int i = 0; i < picks.remasks(); i++) {
       int position = picks.remaskAt(i);
       revised[position] = true;
+      settled[position] = false;
       committedAt[position] = NOT_YET;
       tokens[position] = canvas.maskId();
       if (unconditional != null) {

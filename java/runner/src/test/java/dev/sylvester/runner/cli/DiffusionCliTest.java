@@ -87,6 +87,24 @@ class DiffusionCliTest {
   }
 
   @Test
+  void delaysTheCache() {
+    String[] arguments = {"--gen-length", "16", "--steps", "8", "--json", "--cache"};
+    JsonNode none = fill(arguments, "none");
+    assertThat(fill(arguments, "delayed:1").get("rows_computed"))
+        .isEqualTo(none.get("rows_computed"));
+    assertThat(fill(arguments, "delayed:1").get("committed_at"))
+        .isEqualTo(none.get("committed_at"));
+    assertThat(fill(arguments, "delayed").get("rows_computed").intValue())
+        .isLessThan(none.get("rows_computed").intValue() / 2);
+  }
+
+  private static JsonNode fill(String[] arguments, String cache) {
+    List<String> all = new ArrayList<>(List.of(arguments));
+    all.add(cache);
+    return generate(all.toArray(String[]::new)).json().get("diffusion");
+  }
+
+  @Test
   void showsTheCanvas() {
     String[] lines =
         generate("--gen-length", "8", "--block", "8", "--steps", "4", "--show").out().split("\n");
@@ -125,7 +143,7 @@ class DiffusionCliTest {
       "2",
       "--ways",
       "low-confidence/steps=4,threshold:0.5/dual/eos,local-leap:0.8,0.6,3/block=32/prophet:9,9,9,"
-          + "threshold:0/length=96/hex=2,joint-threshold:0,1,3/dual",
+          + "threshold:0/length=96/hex=2,joint-threshold:0,1,3/delayed:4",
       "--json",
       "--svg",
       svg.toString()
@@ -137,7 +155,7 @@ class DiffusionCliTest {
             "threshold:0.5/dual/eos",
             "local-leap:0.8,0.6,3/block=32/prophet:9,9,9",
             "threshold:0/length=96/hex=2",
-            "joint-threshold:0,1,3/dual");
+            "joint-threshold:0,1,3/delayed:4");
     assertThat(rows.get(0).get("passes").doubleValue()).isEqualTo(4);
     assertThat(rows.get(0).get("problems").intValue()).isEqualTo(2);
     // A pass for each block of 8, 16 or 32, twice, unless the vote is decided before.
@@ -220,6 +238,9 @@ class DiffusionCliTest {
     assertFails(generate("--commit", "margin:1"), "must have 0 numbers");
     assertFails(generate("--commit", "local-leap:0.9,0.7,1.5"), "must be a whole number");
     assertFails(generate("--commit", "joint-threshold:0.9,0.7,1.5"), "its edit passes must be a");
+    assertFails(generate("--cache", "best"), "cache is 'best', must be none, prefix, dual or");
+    assertFails(generate("--cache", "delayed:0"), "interval is 0, must be at least 1");
+    assertFails(generate("--cache", "dual:2"), "must have 0 numbers");
     assertFails(generate("--stop", "prophet:1e999,1,1"), "is Infinity, must be finite");
     assertFails(generate("--stop", "never"), "stop is 'never', must be prophet");
     assertFails(generate("--stop", "eos", "--stop", "none"), "--stop of a diffusion model is one");

@@ -10,7 +10,7 @@ import java.util.Set;
 import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.MethodSource;
 
 class DiffusionDecoderTest {
   private static final int VOCAB = 12;
@@ -21,12 +21,16 @@ class DiffusionDecoderTest {
     return Canvas.of(PROMPT, length, MASK);
   }
 
+  private static List<CachePolicy> caches() {
+    return List.of(CachePolicy.NONE, CachePolicy.PREFIX, CachePolicy.DUAL, new DelayedKv(3));
+  }
+
   private static Oracle oracle(boolean shifted) {
     return new Oracle(11, VOCAB, shifted, false);
   }
 
   /** Logits that favour one token of a text by a margin that grows to the left. */
-  private static Denoiser writing(int... text) {
+  private static Oracle writing(int... text) {
     return new Oracle(1, VOCAB, false, false) {
       @Override
       float[] row(int[] tokens, int position) {
@@ -64,6 +68,41 @@ class DiffusionDecoderTest {
   }
 
   @Test
+  void keepsKnownTokensOneStepLate() {
+    Oracle oracle = writing(4, 5, 6, 7, 8);
+    DiffusionRequest request =
+        DiffusionRequest.of(canvas(5), new SemiAutoregressive(5, 5)).withCache(new DelayedKv(4));
+    new DiffusionDecoder(oracle).fill(request);
+    // The prompt is known in the first pass, the token of step 0 in the second.
+    assertThat(oracle.spans)
+        .containsExactly(
+            new int[] {0, 0, 8},
+            new int[] {0, 3, 8},
+            new int[] {0, 4, 8},
+            new int[] {0, 5, 8},
+            new int[] {0, 0, 8});
+    // A row that predicted a token of step 0 is kept with it.
+    Oracle shifted =
+        new Oracle(1, VOCAB, true, false) {
+          @Override
+          float[] row(int[] tokens, int position) {
+            float[] row = new float[VOCAB];
+            row[4] = tokens.length - position;
+            return row;
+          }
+        };
+    new DiffusionDecoder(shifted).fill(request);
+    assertThat(shifted.spans.subList(1, 4))
+        .containsExactly(new int[] {0, 2, 8}, new int[] {0, 3, 8}, new int[] {0, 4, 8});
+    // Replaced tokens are read again.
+    Oracle fickle = JointThresholdTest.fickle();
+    new DiffusionDecoder(fickle).fill(request.withRule(new JointThreshold(0.5, 0.5, 3)));
+    assertThat(fickle.spans)
+        .containsExactly(
+            new int[] {0, 0, 8}, new int[] {0, 3, 8}, new int[] {0, 3, 8}, new int[] {0, 3, 8});
+  }
+
+  @Test
   void readsTheAnswerRegionToo() {
     Oracle oracle = oracle(false);
     DiffusionRequest request =
@@ -77,7 +116,7 @@ class DiffusionDecoderTest {
   }
 
   @ParameterizedTest
-  @EnumSource(CachePolicy.class)
+  @MethodSource("caches")
   void prophetFillsTheWholeCanvas(CachePolicy cache) {
     int[] text = {4, 5, 6, 7, 8, 9, 10, 11};
     DiffusionRequest request =
@@ -154,7 +193,7 @@ class DiffusionDecoderTest {
     for (int i = 0; i < 6; i++) {
       requests.add(
           DiffusionRequest.of(canvas(4 + 4 * i), new SemiAutoregressive(4, 4 + 4 * i))
-              .withCache(CachePolicy.values()[i % 3])
+              .withCache(caches().get(i % 4))
               .withRule(i % 2 == 0 ? new Threshold(0.6) : new FixedK(FixedK.Score.MARGIN))
               .withStop(
                   i % 3 == 2
@@ -270,6 +309,7 @@ class DiffusionDecoderTest {
         "do not fit the 8",
         () -> request.withStop(Prophet.of(AnswerRegion.behind(new int[4], 5), threshold)));
     assertFails("threshold is 1.5", () -> new Threshold(1.5));
+    assertFails("interval is 0, must be at least 1", () -> new DelayedKv(0));
     assertFails("factor is 0.0", () -> new Factor(0));
     assertFails("entropy bound is -1.0", () -> new EntropyBound(-1));
     assertFails("anchor and relaxed", () -> new LocalLeap(0.5, 0.7, 1));

@@ -64,7 +64,7 @@ class JointThresholdTest {
   }
 
   /** Always sure of another token than the one that is there. */
-  private static Oracle fickle() {
+  static Oracle fickle() {
     return new Oracle(1, VOCAB, false, false) {
       @Override
       float[] row(int[] tokens, int position) {
