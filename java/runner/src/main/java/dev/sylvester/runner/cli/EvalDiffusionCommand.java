@@ -11,6 +11,7 @@ import dev.sylvester.runner.eval.DiffusionSetup;
 import dev.sylvester.runner.eval.Problem;
 import dev.sylvester.runner.hub.Catalog;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -28,8 +29,9 @@ import picocli.CommandLine.Option;
       "",
       "A way is a rule of generate --commit, and behind slashes in any order length=N (64), steps=N",
       "(the length), block=N (16), a cache, a stop, and hex=N: canvases with blocks of 8, 16 and 32",
-      "and N seeds vote. Prophet looks at 3 tokens behind ' ####'. Choose thresholds on problems of",
-      "the training set (--data), not on those of the test.",
+      "(hex=N:8+16+32 names them) and N seeds vote; together=N of them are read at once (all), and",
+      "all goes on when the vote is decided. Prophet looks at 3 tokens behind ' ####'. Choose",
+      "thresholds on problems of the training set (--data), not on those of the test.",
       "",
       "Example:",
       "  sylvester eval diffusion --limit 100 --ways low-confidence,threshold:0.9/dual --svg a.svg"
@@ -39,6 +41,7 @@ final class EvalDiffusionCommand implements Callable<Integer> {
   private static final int LENGTH = 64;
 
   private static final int BLOCK = 16;
+  private static final List<Integer> VOTING = List.of(8, 16, 32);
 
   private final Main main;
 
@@ -123,14 +126,22 @@ final class EvalDiffusionCommand implements Callable<Integer> {
     String[] parts = way.split("/");
     CommitRule rule = DiffusionNames.commit(parts[0]);
     Map<String, Integer> numbers =
-        new HashMap<>(Map.of("length", LENGTH, "block", BLOCK, "hex", 0));
+        new HashMap<>(Map.of("length", LENGTH, "block", BLOCK, "together", 0));
+    List<Integer> voting = VOTING;
+    boolean early = true;
     CachePolicy cache = CachePolicy.NONE;
     StopRule stop = StopRule.NEVER;
     for (int i = 1; i < parts.length; i++) {
       String part = parts[i];
-      if (part.matches("(length|steps|block|hex)=\\d{1,9}")) {
+      if (part.matches("(length|steps|block|together|hex)=\\d{1,9}")) {
         int equals = part.indexOf('=');
         numbers.put(part.substring(0, equals), Integer.parseInt(part.substring(equals + 1)));
+      } else if (part.matches("hex=\\d{1,9}:\\d{1,9}(\\+\\d{1,9})*")) {
+        String[] hex = part.substring("hex=".length()).split(":");
+        numbers.put("hex", Integer.parseInt(hex[0]));
+        voting = Arrays.stream(hex[1].split("\\+")).map(Integer::valueOf).toList();
+      } else if (part.equals("all")) {
+        early = false;
       } else if (DiffusionNames.isCache(part)) {
         cache = DiffusionNames.cache(part);
       } else {
@@ -139,13 +150,26 @@ final class EvalDiffusionCommand implements Callable<Integer> {
     }
     int length = numbers.get("length");
     int steps = numbers.getOrDefault("steps", length);
-    return new DiffusionSetup(
-        way, length, numbers.get("block"), steps, numbers.get("hex"), rule, stop, cache);
+    Integer seeds = numbers.get("hex");
+    if (seeds == null && (!early || numbers.get("together") > 0)) {
+      throw new IllegalArgumentException(
+          "way is '%s', but all and together say how hex=N votes".formatted(way));
+    }
+    DiffusionSetup.Vote vote =
+        seeds == null
+            ? null
+            : new DiffusionSetup.Vote(voting, seeds, numbers.get("together"), early);
+    return new DiffusionSetup(way, length, numbers.get("block"), steps, vote, rule, stop, cache);
   }
 
   private void emergence(
       Model model, List<Problem> problems, DiffusionSetup setup, TerminalProgress progress)
       throws Exception {
+    if (setup.rule().adaptive() || setup.vote() != null) {
+      throw new IllegalArgumentException(
+          "way is '%s', but --emergence needs one canvas and a rule with a fixed number of steps"
+              .formatted(setup.name()));
+    }
     double[] shares = DiffusionComparison.emergence(model, problems, setup, progress);
     DiffusionPlot.emergence(shares, title(model, problems), emergence);
     if (json) {

@@ -53,12 +53,12 @@ public final class DiffusionComparison {
 
     private Row plus(Model model, DiffusionDecoder decoder, Problem problem) {
       DiffusionRequest request = setup.request(model, problem);
-      if (setup.seeds() == 0) {
+      if (setup.vote() == null) {
         DiffusionResult result = decoder.fill(request);
         boolean solved = problem.solvedBy(text(model, result.tokens()));
         return plus(solved, List.of(result), result.seconds());
       }
-      Hex.Vote vote = setup.hex(model).vote(decoder, request, setup.steps(), true);
+      Hex.Vote vote = setup.hex(model).vote(decoder, request, setup.steps(), setup.vote().early());
       return plus(
           vote.answer().equals(problem.result()),
           vote.paths().stream().map(Hex.Path::result).toList(),
@@ -103,6 +103,7 @@ public final class DiffusionComparison {
   /**
    * How early answers are there: for each step the share of the problems that would be solved if
    * all unknown tokens were the most probable ones from there on; last, what was solved in the end.
+   * The rule takes the steps that the setup says.
    */
   public static double[] emergence(
       Model model, List<Problem> problems, DiffusionSetup setup, Progress progress) {

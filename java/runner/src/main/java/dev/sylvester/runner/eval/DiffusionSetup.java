@@ -19,8 +19,7 @@ import java.util.List;
  * @param length tokens of the canvas behind the question
  * @param block positions of a block
  * @param steps of all blocks
- * @param seeds 0: one canvas with the most probable tokens; else {@link Hex} votes, with so many
- *     seeds for each of its blocks
+ * @param vote of several canvases, or null: one canvas with the most probable tokens
  * @param rule which positions
  * @param stop when the rest is known
  * @param cache what is computed anew
@@ -30,27 +29,36 @@ public record DiffusionSetup(
     int length,
     int block,
     int steps,
-    int seeds,
+    Vote vote,
     CommitRule rule,
     StopRule stop,
     CachePolicy cache) {
-  private static final List<Integer> HEX_BLOCKS = List.of(8, 16, 32);
   private static final double HEX_TEMPERATURE = 0.5;
 
   /** Behind the mark, a space and up to two digits or one and the end. */
   private static final int ANSWER_TOKENS = 3;
+
+  /**
+   * A vote of {@link Hex}.
+   *
+   * @param blocks block sizes
+   * @param seeds how many seeds with each
+   * @param together canvases that are read at once; 0: all
+   * @param early whether it ends when it is decided
+   */
+  public record Vote(List<Integer> blocks, int seeds, int together, boolean early) {}
 
   /** Where the number stands: behind the mark of GSM8K's solutions. */
   public static AnswerRegion answer(Model model) {
     return AnswerRegion.behind(model.tokenizer().encode(" ####", false), ANSWER_TOKENS);
   }
 
-  /** Its vote, for setups with seeds. */
+  /** Its vote, for setups with one. */
   Hex hex(Model model) {
     return new Hex(
-        HEX_BLOCKS,
-        seeds,
-        HEX_BLOCKS.size() * seeds,
+        vote.blocks(),
+        vote.seeds(),
+        vote.together() == 0 ? vote.blocks().size() * vote.seeds() : vote.together(),
         tokens -> Problem.answer(DiffusionComparison.text(model, tokens)));
   }
 
@@ -65,7 +73,7 @@ public record DiffusionSetup(
         .withCache(cache)
         .withSampling(
             Sampling.GREEDY
-                .withTemperature(seeds == 0 ? 0 : HEX_TEMPERATURE)
+                .withTemperature(vote == null ? 0 : HEX_TEMPERATURE)
                 .withTempered(model.config().shiftedLogits()));
   }
 }

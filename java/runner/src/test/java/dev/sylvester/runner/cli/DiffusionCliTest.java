@@ -143,7 +143,8 @@ class DiffusionCliTest {
       "2",
       "--ways",
       "low-confidence/steps=4,threshold:0.5/dual/eos,local-leap:0.8,0.6,3/block=32/prophet:9,9,9,"
-          + "threshold:0/length=96/hex=2,joint-threshold:0,1,3/delayed:4",
+          + "threshold:0/length=96/hex=2,joint-threshold:0,1,3/delayed:4,"
+          + "threshold:0/hex=2:16+64/all/together=1",
       "--json",
       "--svg",
       svg.toString()
@@ -155,13 +156,16 @@ class DiffusionCliTest {
             "threshold:0.5/dual/eos",
             "local-leap:0.8,0.6,3/block=32/prophet:9,9,9",
             "threshold:0/length=96/hex=2",
-            "joint-threshold:0,1,3/delayed:4");
+            "joint-threshold:0,1,3/delayed:4",
+            "threshold:0/hex=2:16+64/all/together=1");
     assertThat(rows.get(0).get("passes").doubleValue()).isEqualTo(4);
     assertThat(rows.get(0).get("problems").intValue()).isEqualTo(2);
     // A pass for each block of 8, 16 or 32, twice, unless the vote is decided before.
     assertThat(rows.get(3).get("passes").doubleValue()).isBetween(4 * 3.0, 2 * (12 + 6 + 3.0));
     // Four blocks, filled at once, in which a second pass finds nothing to edit.
     assertThat(rows.get(4).get("passes").doubleValue()).isEqualTo(8);
+    // Two canvases of four blocks and two of one.
+    assertThat(rows.get(5).get("passes").doubleValue()).isEqualTo(10);
     assertThat(svg).content().contains("<svg");
     String[] early = {
       "eval",
@@ -180,6 +184,10 @@ class DiffusionCliTest {
     assertThat(shares).hasSize(9);
     assertThat(shares.get(8).doubleValue()).isEqualTo(shares.get(7).doubleValue());
     assertFails(run("eval", "diffusion", "--limit", "0"), "limit is 0");
+    early[7] = "joint-threshold";
+    assertFails(run(early), "way is 'joint-threshold', but --emergence needs one canvas and a rule");
+    assertFails(
+        run("eval", "diffusion", "--ways", "margin/all", "--limit", "1"), "all and together say");
     assertFails(run("eval", "diffusion", "--ways", "margin/x", "--limit", "1"), "stop is 'x'");
   }
 

@@ -71,6 +71,29 @@ class HexTest {
     assertThat(early).isGreaterThan(10);
   }
 
+  /** 25 canvases in one batch say what 25 separate runs say. */
+  @Test
+  void canvasesTogetherSayWhatEachSaysAlone() {
+    DiffusionDecoder decoder = new DiffusionDecoder(new Oracle(77, 6, true, false));
+    DiffusionRequest request =
+        DiffusionRequest.of(Canvas.of(new int[] {4}, 16, 3), new SemiAutoregressive(16, 16))
+            .withRule(new Threshold(0.6))
+            .withCache(CachePolicy.DUAL)
+            .withSampling(Sampling.GREEDY.withTemperature(3).withSeed(5));
+    List<Integer> blocks = List.of(1, 2, 4, 8, 16);
+    Hex.Vote together = new Hex(blocks, 5, 25, t -> "" + t[0]).vote(decoder, request, 16, false);
+    Hex.Vote alone = new Hex(blocks, 5, 1, t -> "" + t[0]).vote(decoder, request, 16, false);
+    assertThat(together.paths()).hasSize(25);
+    assertThat(together.answer()).isEqualTo(alone.answer());
+    for (int i = 0; i < 25; i++) {
+      DiffusionResult both = together.paths().get(i).result();
+      DiffusionResult single = alone.paths().get(i).result();
+      assertThat(both.tokens()).isEqualTo(single.tokens());
+      assertThat(both.committedAt()).isEqualTo(single.committedAt());
+    }
+    assertThat(together.paths().stream().map(Hex.Path::answer).distinct().count()).isGreaterThan(1);
+  }
+
   @Test
   void refusesWhatCannotVote() {
     assertThatThrownBy(() -> new Hex(List.of(), 5, 1, t -> ""))

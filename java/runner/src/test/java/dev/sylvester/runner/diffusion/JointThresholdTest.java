@@ -93,11 +93,15 @@ class JointThresholdTest {
   @Test
   void givenTokensStay() {
     List<Canvas.Constraint> given = List.of(new Canvas.Constraint(2, new int[] {8, 10}));
-    DiffusionResult result =
-        new DiffusionDecoder(fickle())
-            .fill(request(Canvas.of(PROMPT, 4, MASK, given), 4, new JointThreshold(0.5, 0.5, 3)));
+    DiffusionRequest request =
+        request(Canvas.of(PROMPT, 4, MASK, given), 4, new JointThreshold(0.5, 0.5, 3));
+    DiffusionResult result = new DiffusionDecoder(fickle()).fill(request);
     assertThat(result.tokens()).containsExactly(9, 9, 8, 10);
     assertThat(result.committedAt()).containsExactly(3, 3, -1, -1);
+    // Nor does a stop that looks at them change that.
+    StopRule watching = Prophet.of(AnswerRegion.at(0, 4), GapThreshold.linear(1e9, 0));
+    DiffusionResult watched = new DiffusionDecoder(fickle()).fill(request.withStop(watching));
+    assertThat(watched.tokens()).containsExactly(9, 9, 8, 10);
     // A window without a token that may change gets no pass of its own.
     int[] tokens = {MASK, 6, 10, 10};
     DiffusionResult prompt =
