@@ -185,7 +185,8 @@ class DiffusionCliTest {
     assertThat(shares.get(8).doubleValue()).isEqualTo(shares.get(7).doubleValue());
     assertFails(run("eval", "diffusion", "--limit", "0"), "limit is 0");
     early[7] = "joint-threshold";
-    assertFails(run(early), "way is 'joint-threshold', but --emergence needs one canvas and a rule");
+    assertFails(
+        run(early), "way is 'joint-threshold', but --emergence needs one canvas and a rule");
     assertFails(
         run("eval", "diffusion", "--ways", "margin/all", "--limit", "1"), "all and together say");
     assertFails(run("eval", "diffusion", "--ways", "margin/x", "--limit", "1"), "stop is 'x'");
