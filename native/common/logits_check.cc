@@ -44,6 +44,9 @@ syl_status CheckOptions(const char* function, const syl_logits_options& options,
   CHECK(options.draw_temperature >= 0 && std::isfinite(options.draw_temperature), SYL_BAD_VALUE,
         "options->draw_temperature is %g, must be 0 or more", options.draw_temperature);
   CHECK(options.step <= INT32_MAX, SYL_BAD_VALUE, "options->step is %u, must be below 2^31", options.step);
+  CHECK(options.top_k >= 0, SYL_BAD_VALUE, "options->top_k is %d, must be 0 or more", options.top_k);
+  CHECK(options.top_p > 0 && options.top_p <= 1, SYL_BAD_VALUE, "options->top_p is %g, must be above 0, at most 1",
+        options.top_p);
   CHECK_OK(CheckIds(function, "banned", options.banned, options.banned_count, cols));
   return CheckIds(function, "ignored", options.ignored, options.ignored_count, cols);
 }

@@ -24,6 +24,8 @@ struct LogitsJob {
     return streams == nullptr ? static_cast<uint64_t>(RowOf(result)) : streams[result];
   }
   SYL_HOST_DEVICE bool Draws() const { return options.draw_temperature > 0; }
+  bool HasTopK() const { return options.top_k > 0 && options.top_k < cols; }
+  bool HasTopP() const { return options.top_p < 1; }
   SYL_HOST_DEVICE int64_t Chunks() const { return LogitsChunks(cols); }
   SYL_HOST_DEVICE LogitsNoise NoiseOf(int64_t result, uint32_t index) const {
     return LogitsNoiseOf(options.seed, options.step, StreamOf(result), index);
@@ -37,6 +39,7 @@ struct LogitsJob {
   int64_t count = 0;
   float factor;  // of guidance
   float inv_temperature, inv_draw_temperature;
+  float cut = -__builtin_inff();  // tokens with a smaller z do not exist
 };
 
 struct LogitsPart {

@@ -42,6 +42,13 @@ SYL_HOST_DEVICE inline uint32_t OrderedBits(float value) {
   return bits >> 31 != 0 ? ~bits : bits | 0x80000000;
 }
 
+SYL_HOST_DEVICE inline float FromOrderedBits(uint32_t ordered) {
+  const uint32_t bits = ordered >> 31 != 0 ? ordered & 0x7fffffff : ~ordered;
+  float value;
+  memcpy(&value, &bits, sizeof(value));
+  return value;
+}
+
 // Step 5 counts exp(z) in whole units of 2^-TopPBits(cols), so that sums do not depend on the order: tokens are kept,
 // the most probable ones first, until together they have TopPNeed units, or all units that there are. mass: the sum of
 // exp(z), of all tokens in double (spec_rules.h) or, of those that top-k has left, in units.

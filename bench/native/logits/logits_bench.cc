@@ -83,7 +83,7 @@ void Pass(benchmark::State& state, syl_dtype type, float draw_temperature) {
   syl_logits_options options = {};
   options.struct_size = sizeof(options);
   options.type = type;
-  options.temperature = 1;
+  options.temperature = options.top_p = 1;
   options.draw_temperature = draw_temperature;
   const void* data = type == SYL_F32 ? static_cast<const void*>(logits.data()) : halves.data();
   int32_t row = 0;

@@ -11,68 +11,12 @@
 #define HWY_TARGET_INCLUDE "native/cpu/logits/chunk.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
-#include "native/cpu/half-inl.h"
 #include "native/cpu/logits/chunk-inl.h"
+#include "native/cpu/logits/load-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace sylvester {
 namespace HWY_NAMESPACE {
-
-template <class T>
-HWY_INLINE void Convert(const T* logits, const T* unconditional, float factor, int64_t cols, float* z) {
-  const hn::ScalableTag<float> d;
-  const hn::CappedTag<float, 1> d1;
-  const auto convert = [&](auto tag, int64_t i) HWY_ATTR {
-    auto value = LoadFloats(tag, logits + i);
-    if (unconditional != nullptr) {
-      const auto u = LoadFloats(tag, unconditional + i);
-      value = hn::Add(u, hn::Mul(hn::Set(tag, factor), hn::Sub(value, u)));
-    }
-    hn::StoreU(value, tag, z + i);
-  };
-  const int64_t N = hn::MaxLanes(d);
-  int64_t i = 0;
-  for (; i + N <= cols; i += N) convert(d, i);
-  for (; i < cols; ++i) convert(d1, i);
-}
-
-// The ids among first .. first + cols - 1 to -inf.
-HWY_INLINE void Exclude(const int32_t* ids, int64_t count, int64_t first, int64_t cols, float* z) {
-  for (const int32_t* id = std::lower_bound(ids, ids + count, first); id < ids + count && *id < first + cols; ++id) {
-    z[*id - first] = -std::numeric_limits<float>::infinity();
-  }
-}
-
-HWY_INLINE bool HasAny(const int32_t* ids, int64_t count, int64_t first, int64_t cols) {
-  const int32_t* id = std::lower_bound(ids, ids + count, first);
-  return id < ids + count && *id < first + cols;
-}
-
-// z of one chunk, in the row itself or in the buffer.
-HWY_INLINE const float* LoadChunk(const LogitsJob& job, int64_t result, int64_t first, int64_t cols, float* buffer) {
-  const syl_logits_options& options = job.options;
-  const int64_t at = job.RowOf(result) * job.stride + first;
-  const bool excludes = HasAny(options.banned, options.banned_count, first, cols) ||
-                        HasAny(options.ignored, options.ignored_count, first, cols);
-  const auto convert = [&](auto type) HWY_ATTR {
-    using T = decltype(type);
-    Convert(static_cast<const T*>(job.logits) + at,
-            job.unconditional == nullptr ? nullptr : static_cast<const T*>(job.unconditional) + at, job.factor, cols,
-            buffer);
-  };
-  switch (options.type) {
-    case SYL_F16: convert(hwy::float16_t()); break;
-    case SYL_BF16: convert(hwy::bfloat16_t()); break;
-    default:
-      if (job.unconditional == nullptr && !excludes) return static_cast<const float*>(job.logits) + at;
-      convert(float());
-  }
-  if (excludes) {
-    Exclude(options.banned, options.banned_count, first, cols, buffer);
-    Exclude(options.ignored, options.ignored_count, first, cols, buffer);
-  }
-  return buffer;
-}
 
 HWY_INLINE void Statistics(const float* z, int64_t cols, float inv_temperature, int64_t argmax, const void* next,
                            int64_t block_bytes, LogitsPart* part) {
@@ -95,10 +39,10 @@ HWY_INLINE double LogMass(const float* z, int64_t cols, float inv_temperature, i
   return z[argmax] * inv_temperature + LogitsLogOnePlus(sums.sum.Total() / exponential.OfTop());
 }
 
-LogitsPart ChunkStatistics(const LogitsJob& job, int64_t result, int64_t chunk) {
+LogitsPart ChunkStatistics(const LogitsJob& job, int64_t result, const ChunkLogits& chunk) {
   HWY_ALIGN float buffer[kLogitsChunk];
-  const int64_t first = chunk * kLogitsChunk, cols = std::min(kLogitsChunk, job.cols - first);
-  const float* z = LoadChunk(job, result, first, cols, buffer);
+  const int64_t first = chunk.First(), cols = chunk.Cols(job);
+  const float* z = LoadChunk(job, chunk, buffer);
   const Largest largest = LargestOf(z, cols);
   LogitsPart part;
   part.best.max = largest.max;
@@ -111,16 +55,15 @@ LogitsPart ChunkStatistics(const LogitsJob& job, int64_t result, int64_t chunk) 
     return part;
   }
   const int64_t bytes = job.options.type == SYL_F32 ? 4 : 2;
-  const auto* next =
-      static_cast<const uint8_t*>(job.logits) + (job.RowOf(result) * job.stride + first + kLogitsChunk) * bytes;
+  const auto* next = static_cast<const uint8_t*>(chunk.logits) + kLogitsChunk * bytes;
   Statistics(z, cols, job.inv_temperature, largest.index, next, kLogitsBlock * bytes, &part);
   if (job.Draws()) {
     const double log_mass = job.inv_temperature == job.inv_draw_temperature
                                 ? part.sums.w + LogitsLogOnePlus(part.sums.sum)
                                 : LogMass(z, cols, job.inv_draw_temperature, largest.index);
-    const LogitsNoise noise = job.NoiseOf(result, static_cast<uint32_t>(chunk));
+    const LogitsNoise noise = job.NoiseOf(result, static_cast<uint32_t>(chunk.index));
     part.best.race = log_mass + noise.gumbel;
-    part.best.racer = static_cast<int32_t>(~chunk);
+    part.best.racer = static_cast<int32_t>(~chunk.index);
   }
   return part;
 }
@@ -139,13 +82,13 @@ struct Weights {
   float* at;
 };
 
-int32_t ChunkDraw(const LogitsJob& job, int64_t result, int64_t chunk) {
+int32_t ChunkDraw(const LogitsJob& job, int64_t result, const ChunkLogits& chunk) {
   HWY_ALIGN float buffer[kLogitsChunk], referred[kLogitsChunk], weights[kLogitsChunk];
-  const int64_t first = chunk * kLogitsChunk, cols = std::min(kLogitsChunk, job.cols - first);
-  const float* z = LoadChunk(job, result, first, cols, buffer);
+  const int64_t first = chunk.First(), cols = chunk.Cols(job);
+  const float* z = LoadChunk(job, chunk, buffer);
   Weights visitor{Exponential(LargestOf(z, cols).max, job.inv_draw_temperature), weights};
   VisitBlocks(visitor.exponential.Refer(z, cols, referred), cols, -1, visitor);
-  const double uniform = job.NoiseOf(result, static_cast<uint32_t>(chunk)).uniform;
+  const double uniform = job.NoiseOf(result, static_cast<uint32_t>(chunk.index)).uniform;
   const int64_t blocks = (cols + kLogitsBlock - 1) / kLogitsBlock;
   double sums[kLogitsChunk / kLogitsBlock] = {};
   for (int64_t i = 0; i < kLogitsBlock; ++i) {
@@ -161,8 +104,14 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace sylvester {
 namespace {
-constexpr LogitsPart (*kStatistics[kTierCount])(const LogitsJob&, int64_t, int64_t) = SYL_TIERS(ChunkStatistics);
-constexpr int32_t (*kDraw[kTierCount])(const LogitsJob&, int64_t, int64_t) = SYL_TIERS(ChunkDraw);
+constexpr LogitsPart (*kStatistics[kTierCount])(const LogitsJob&, int64_t,
+                                                const ChunkLogits&) = SYL_TIERS(ChunkStatistics);
+constexpr int32_t (*kDraw[kTierCount])(const LogitsJob&, int64_t, const ChunkLogits&) = SYL_TIERS(ChunkDraw);
+
+const void* At(const LogitsJob& job, const void* logits, int64_t at) {
+  const int64_t bytes = job.options.type == SYL_F32 ? 4 : 2;
+  return logits == nullptr ? nullptr : static_cast<const uint8_t*>(logits) + at * bytes;
+}
 
 float ElementOf(syl_dtype type, const void* logits, int64_t at) {
   switch (type) {
@@ -174,20 +123,27 @@ float ElementOf(syl_dtype type, const void* logits, int64_t at) {
 
 }  // namespace
 
-LogitsPart PartOfChunk(const LogitsJob& job, int64_t result, int64_t chunk) {
+ChunkLogits ChunkOf(const LogitsJob& job, int64_t result, int64_t index) {
+  const int64_t at = job.RowOf(result) * job.stride + index * kLogitsChunk;
+  return {index, At(job, job.logits, at), At(job, job.unconditional, at)};
+}
+
+LogitsPart PartOfChunk(const LogitsJob& job, int64_t result, const ChunkLogits& chunk) {
   return kStatistics[CurrentTier()](job, result, chunk);
 }
 
-int32_t DrawFromChunk(const LogitsJob& job, int64_t result, int64_t chunk) {
+int32_t DrawFromChunk(const LogitsJob& job, int64_t result, const ChunkLogits& chunk) {
   return kDraw[CurrentTier()](job, result, chunk);
 }
 
-float LogitOf(const LogitsJob& job, int64_t result, int64_t token) {
-  const int64_t at = job.RowOf(result) * job.stride + token;
-  const float logit = ElementOf(job.options.type, job.logits, at);
-  if (job.unconditional == nullptr) return logit;
-  const float u = ElementOf(job.options.type, job.unconditional, at);
-  return u + job.factor * (logit - u);
+float LogitOf(const LogitsJob& job, const ChunkLogits& chunk, int64_t token) {
+  const int64_t at = token - chunk.First();
+  float z = ElementOf(job.options.type, chunk.logits, at);
+  if (chunk.unconditional != nullptr) {
+    const float u = ElementOf(job.options.type, chunk.unconditional, at);
+    z = u + job.factor * (z - u);
+  }
+  return z < job.cut ? -std::numeric_limits<float>::infinity() : z;
 }
 
 }  // namespace sylvester

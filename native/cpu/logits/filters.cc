@@ -87,10 +87,7 @@ uint64_t KeyOf(float value, int32_t id) {
   return static_cast<uint64_t>(OrderedBits(value)) << 32 | ~static_cast<uint32_t>(id);
 }
 
-float ValueOf(uint64_t key) {
-  const auto ordered = static_cast<uint32_t>(key >> 32);
-  return FloatFromBits(ordered >> 31 != 0 ? ordered & 0x7fffffff : ~ordered);
-}
+float ValueOf(uint64_t key) { return FromOrderedBits(static_cast<uint32_t>(key >> 32)); }
 
 int32_t IdOf(uint64_t key) { return static_cast<int32_t>(~static_cast<uint32_t>(key)); }
 

@@ -6,6 +6,7 @@
 #include "native/common/pool.h"
 #include "native/common/status.h"
 #include "native/cpu/logits/chunk.h"
+#include "native/cpu/logits/cut.h"
 
 namespace sylvester {
 
@@ -17,7 +18,7 @@ struct TokenLogit {
   const LogitsJob& job;
   int64_t result;
 
-  float operator()(int64_t token) const { return LogitOf(job, result, token); }
+  float operator()(int64_t token) const { return LogitOf(job, ChunkOf(job, result, token / kLogitsChunk), token); }
 };
 
 void FinishDraw(const LogitsJob& job, int64_t result, syl_logits_stats* stats) {
@@ -26,18 +27,47 @@ void FinishDraw(const LogitsJob& job, int64_t result, syl_logits_stats* stats) {
     return;
   }
   const int32_t token = stats->token;
-  LogitsSetToken(job, token < 0 ? DrawFromChunk(job, result, ~static_cast<int64_t>(token)) : token,
+  LogitsSetToken(job,
+                 token < 0 ? DrawFromChunk(job, result, ChunkOf(job, result, ~static_cast<int64_t>(token))) : token,
                  TokenLogit{job, result}, stats);
 }
 
+syl_logits_stats StatsOfRow(const LogitsJob& job, int64_t result) {
+  LogitsPart row;
+  for (int64_t chunk = 0; chunk < job.Chunks(); ++chunk) {
+    const LogitsPart part = PartOfChunk(job, result, ChunkOf(job, result, chunk));
+    row.best.Add(part.best);
+    row.sums.Add(part.sums);
+  }
+  syl_logits_stats stats = LogitsFinishRow(job, result, row, TokenLogit{job, result});
+  if (job.Draws()) FinishDraw(job, result, &stats);
+  return stats;
+}
+
+// Of the tokens that filters leave, with max and second of all.
+syl_logits_stats StatsOfFilteredRow(const LogitsJob& job, int64_t result) {
+  const syl_logits_stats all = StatsOfRow(job, result);
+  if (!LogitsIsSound(all)) return all;
+  LogitsJob kept = job;
+  kept.cut = CutOfRow(job, result);
+  syl_logits_stats stats = StatsOfRow(kept, result);
+  stats.second = all.second;
+  return stats;
+}
+
 void Compute(const LogitsJob& job, syl_logits_stats* stats, syl_pool* pool) {
+  if (job.HasTopK() || job.HasTopP()) {
+    ParallelFor(pool, job.count, [&](int64_t result, int32_t) { stats[result] = StatsOfFilteredRow(job, result); });
+    return;
+  }
   const int64_t row_chunks = job.Chunks(), chunks = job.count * row_chunks;
   LogitsPart row;
   for (int64_t begin = 0; begin < chunks; begin += kChunksAtOnce) {
     const int64_t count = std::min(kChunksAtOnce, chunks - begin);
     LogitsPart parts[kChunksAtOnce];
     ParallelFor(pool, count, [&](int64_t task, int32_t) {
-      parts[task] = PartOfChunk(job, (begin + task) / row_chunks, (begin + task) % row_chunks);
+      const int64_t result = (begin + task) / row_chunks;
+      parts[task] = PartOfChunk(job, result, ChunkOf(job, result, (begin + task) % row_chunks));
     });
     for (int64_t task = 0; task < count; ++task) {
       const int64_t result = (begin + task) / row_chunks, chunk = (begin + task) % row_chunks;
@@ -69,7 +99,7 @@ syl_status syl_logits_stats_f32(const float* logits, int64_t stride, int64_t row
   SYL_REQUIRE(!Overlaps(logits, Extent(rows, cols, stride) * 4, stats, rows * static_cast<int64_t>(sizeof(*stats))),
               SYL_OVERLAP, "stats overlaps logits (%lld rows)", static_cast<long long>(rows));
   syl_logits_options options = {};
-  options.temperature = 1;
+  options.temperature = options.top_p = 1;
   LogitsJob job(options, logits, nullptr, stride, cols);
   job.count = rows;
   Compute(job, stats, pool);

@@ -56,6 +56,9 @@ syl_status syl_cuda_logits_stats_of(const syl_logits_options* options, const voi
   if (const syl_status bad = CheckLogitsCall(__func__, options, logits, stride, rows, cols, list, count, stats)) {
     return bad;
   }
+  SYL_REQUIRE(options->top_k == 0 && options->top_p == 1, SYL_BAD_VALUE,
+              "options->top_k is %d and top_p %g, must be 0 and 1: filters are the CPU's only", options->top_k,
+              options->top_p);
   SYL_REQUIRE_PTR(workspace);
   const LogitsLayout layout(*options, cols, count);
   SYL_REQUIRE(workspace_bytes >= layout.bytes, SYL_WORKSPACE, "workspace_bytes is %lld, must be at least %lld",

@@ -51,11 +51,21 @@ typedef struct syl_logits_options {
   int64_t banned_count;
   const int32_t* ignored; /* ignored_count ascending ids: not in the sums, their p is 0; in both lists: no such token */
   int64_t ignored_count;
+  int32_t top_k; /* >= 0; 0: off */
+  float top_p;   /* (0, 1]; 1: off */
 } syl_logits_options;
 
 /* Statistics of the rows list[0] .. list[count - 1], in any order, out of rows x cols logits with row stride; list
  * NULL: of all, count must be rows. unconditional: logits of the same shape, or NULL. streams: count numbers that name
  * the draws' random numbers, NULL: the rows' numbers. stats: count.
+ *
+ * Filters, in Dream's order (arXiv 2508.15487): z / temperature, top-p, top-k, then softmax. A token stays where z is
+ * not below the k-th largest z, and not below that of the last token of the smallest set of the most probable ones
+ * whose probability reaches top_p. Tokens with equal z stay or go together, so that more than k can stay. Both bounds
+ * are found among the tokens that are neither banned nor ignored, and hold for all; probabilities are counted in whole
+ * units (2^-44 of the largest for 262,144 columns), whose sum does not depend on the order. Statistics and draw are
+ * those of a row without the tokens that go; but max and second are those of all, their difference is that of the
+ * model's logits. Such rows are read several times, each by one thread.
  *
  * What is wrong with a row (BAD_DATA: a NaN among its logits; the largest not finite, for instance because all are
  * banned) is found while it is read: then, unlike anywhere else, stats have been written, and the first such row is

@@ -13,7 +13,7 @@ struct LogitsCall : syl_logits_options {
       : syl_logits_options{}, logits(logits_), stride(stride_), rows(rows_), cols(cols_), count(rows_) {
     struct_size = sizeof(syl_logits_options);
     type = type_;
-    temperature = 1;
+    temperature = top_p = 1;
   }
 
   syl_status Run(syl_logits_stats* stats, syl_pool* pool = nullptr) const {

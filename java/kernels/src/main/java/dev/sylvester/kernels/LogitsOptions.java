@@ -10,8 +10,9 @@ import java.util.Arrays;
 /**
  * What {@link LogitsStats} makes of logits as it reads them: {@code z = u + (guidance + 1) (logit -
  * u)} with unconditional logits u, the probabilities {@code softmax(z / temperature)}, and a token
- * drawn from {@code softmax(z / drawTemperature)}. Starts with floats, temperature 1, no draw. Its
- * memory belongs to an arena; it may be changed between calls. See {@code sylvester/logits.h}.
+ * drawn from {@code softmax(z / drawTemperature)}. Starts with floats, temperature 1, no filter, no
+ * draw. Its memory belongs to an arena; it may be changed between calls. See {@code
+ * sylvester/logits.h}.
  */
 public final class LogitsOptions {
   final MemorySegment struct;
@@ -23,6 +24,7 @@ public final class LogitsOptions {
     this.struct = arena.allocate(syl_logits_options.layout());
     syl_logits_options.struct_size(struct, (int) syl_logits_options.sizeof());
     syl_logits_options.temperature(struct, 1);
+    syl_logits_options.top_p(struct, 1);
   }
 
   /**
@@ -86,6 +88,29 @@ public final class LogitsOptions {
    */
   public LogitsOptions drawTemperature(float value) {
     syl_logits_options.draw_temperature(struct, value);
+    return this;
+  }
+
+  /**
+   * Keeps the most probable tokens; those with equal logits stay or go together.
+   *
+   * @param value how many, at least 0; 0: all
+   * @return this
+   */
+  public LogitsOptions topK(int value) {
+    syl_logits_options.top_k(struct, value);
+    return this;
+  }
+
+  /**
+   * Keeps the most probable tokens until their probability at {@link #temperature} reaches a share;
+   * those with equal logits stay or go together (Holtzman et al., arXiv 1904.09751).
+   *
+   * @param value above 0, at most 1; 1: all
+   * @return this
+   */
+  public LogitsOptions topP(float value) {
+    syl_logits_options.top_p(struct, value);
     return this;
   }
 

@@ -109,6 +109,30 @@ class LogitsStatsTest {
   }
 
   @Test
+  void filtersKeepEqualTokensTogether() {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment logits = arena.allocateFrom(JAVA_FLOAT, 1, 4, 3, 3, 0);
+      LogitsStats stats = LogitsStats.allocate(1, arena);
+      for (LogitsOptions options :
+          new LogitsOptions[] {
+            LogitsOptions.allocate(arena).topK(2), LogitsOptions.allocate(arena).topP(0.6f)
+          }) {
+        stats.compute(options, logits, null, 5, 1, 5, null, null, 1, null);
+        assertThat(stats.tail(0)).isCloseTo(2 * Math.exp(-1), offset(1e-6));
+      }
+      LogitsOptions one = LogitsOptions.allocate(arena).topK(1);
+      stats.compute(one, logits, null, 5, 1, 5, null, null, 1, null);
+      assertThat(stats.tail(0)).isZero();
+      assertThat(stats.margin(0)).isEqualTo(1);
+      assertThat(stats.gap(0)).isEqualTo(1);
+      assertRefused(
+          Status.BAD_VALUE,
+          "options->top_p is 0",
+          () -> stats.compute(one.topP(0), logits, null, 5, 1, 5, null, null, 1, null));
+    }
+  }
+
+  @Test
   void rowsWithoutProbabilitiesAreNamed() {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment logits = arena.allocateFrom(JAVA_FLOAT, 1, 2, 3, Float.NaN);

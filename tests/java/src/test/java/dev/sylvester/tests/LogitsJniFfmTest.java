@@ -34,6 +34,8 @@ class LogitsJniFfmTest extends JniFfm {
     dev.sylvester.kernels.ffi.syl_logits_options.struct_size(how, (int) how.byteSize());
     dev.sylvester.kernels.ffi.syl_logits_options.temperature(how, 0.9f);
     dev.sylvester.kernels.ffi.syl_logits_options.draw_temperature(how, 1.5f);
+    dev.sylvester.kernels.ffi.syl_logits_options.top_k(how, 40);
+    dev.sylvester.kernels.ffi.syl_logits_options.top_p(how, 0.9f);
     MemorySegment ids = arena.allocateFrom(JAVA_INT, 7, 9);
     dev.sylvester.kernels.ffi.syl_logits_options.banned(how, ids);
     dev.sylvester.kernels.ffi.syl_logits_options.banned_count(how, 2);
@@ -41,7 +43,7 @@ class LogitsJniFfmTest extends JniFfm {
     MemorySegment streams = arena.allocateFrom(JAVA_LONG, -1, 5, 6);
     try (syl_logits_options jniHow = new syl_logits_options()) {
       jniHow.struct_size(jniHow.sizeof()).temperature(0.9f).draw_temperature(1.5f);
-      jniHow.banned(ints(ids)).banned_count(2);
+      jniHow.banned(ints(ids)).banned_count(2).top_k(40).top_p(0.9f);
       same(
           "logits_stats_of",
           arena.allocate(dev.sylvester.kernels.ffi.syl_logits_stats.layout(), 3),

@@ -26,6 +26,8 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     int64_t banned_count;
  *     const int32_t *ignored;
  *     int64_t ignored_count;
+ *     int32_t top_k;
+ *     float top_p;
  * }
  * }
  */
@@ -47,7 +49,9 @@ public class syl_logits_options {
         SylvesterFfi.C_POINTER.withName("banned"),
         SylvesterFfi.C_LONG.withName("banned_count"),
         SylvesterFfi.C_POINTER.withName("ignored"),
-        SylvesterFfi.C_LONG.withName("ignored_count")
+        SylvesterFfi.C_LONG.withName("ignored_count"),
+        SylvesterFfi.C_INT.withName("top_k"),
+        SylvesterFfi.C_FLOAT.withName("top_p")
     ).withName("syl_logits_options");
 
     /**
@@ -539,6 +543,94 @@ public class syl_logits_options {
      */
     public static void ignored_count(MemorySegment struct, long fieldValue) {
         struct.set(ignored_count$LAYOUT, ignored_count$OFFSET, fieldValue);
+    }
+
+    private static final OfInt top_k$LAYOUT = (OfInt)$LAYOUT.select(groupElement("top_k"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int32_t top_k
+     * }
+     */
+    public static final OfInt top_k$layout() {
+        return top_k$LAYOUT;
+    }
+
+    private static final long top_k$OFFSET = $LAYOUT.byteOffset(groupElement("top_k"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int32_t top_k
+     * }
+     */
+    public static final long top_k$offset() {
+        return top_k$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int32_t top_k
+     * }
+     */
+    public static int top_k(MemorySegment struct) {
+        return struct.get(top_k$LAYOUT, top_k$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int32_t top_k
+     * }
+     */
+    public static void top_k(MemorySegment struct, int fieldValue) {
+        struct.set(top_k$LAYOUT, top_k$OFFSET, fieldValue);
+    }
+
+    private static final OfFloat top_p$LAYOUT = (OfFloat)$LAYOUT.select(groupElement("top_p"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * float top_p
+     * }
+     */
+    public static final OfFloat top_p$layout() {
+        return top_p$LAYOUT;
+    }
+
+    private static final long top_p$OFFSET = $LAYOUT.byteOffset(groupElement("top_p"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * float top_p
+     * }
+     */
+    public static final long top_p$offset() {
+        return top_p$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * float top_p
+     * }
+     */
+    public static float top_p(MemorySegment struct) {
+        return struct.get(top_p$LAYOUT, top_p$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * float top_p
+     * }
+     */
+    public static void top_p(MemorySegment struct, float fieldValue) {
+        struct.set(top_p$LAYOUT, top_p$OFFSET, fieldValue);
     }
 
     /**

@@ -132,15 +132,14 @@ final class DiffusionArguments {
    * The request.
    *
    * @param stops the option --stop
+   * @param proposal temperature, filters and seed
    */
-  DiffusionRequest request(Model model, int[] prompt, List<String> stops, double t, long seed) {
+  DiffusionRequest request(Model model, int[] prompt, List<String> stops, Sampling proposal) {
     List<Canvas.Constraint> given = constraints(model.tokenizer());
     Canvas canvas = Canvas.of(prompt, length(), model.config().maskId(), given);
     Sampling sampling =
-        Sampling.GREEDY
-            .withTemperature(t)
+        proposal
             .withTempered(model.config().shiftedLogits())
-            .withSeed(seed)
             .withGuidance(guidance == null ? 0 : guidance);
     return DiffusionRequest.of(canvas, schedule())
         .withRule(DiffusionNames.commit(commit == null ? "low-confidence" : commit))

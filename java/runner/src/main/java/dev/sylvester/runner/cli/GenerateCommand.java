@@ -124,8 +124,7 @@ final class GenerateCommand implements Callable<Integer> {
               .formatted(opened.path()));
     }
     diffusion.requireSense(stops, json);
-    DiffusionRequest request =
-        diffusion.request(opened, tokens, stops, sampler.forDiffusion(), sampler.seed);
+    DiffusionRequest request = diffusion.request(opened, tokens, stops, sampler.forDiffusion());
     new DiffusionGenerate(main, opened, diffusion).run(request, json);
   }
 

@@ -2,6 +2,7 @@ package dev.sylvester.runner.cli;
 
 import dev.sylvester.kernels.SamplerOptions;
 import dev.sylvester.runner.Sampler;
+import dev.sylvester.runner.diffusion.Sampling;
 import java.util.Map;
 import picocli.CommandLine.Option;
 
@@ -51,13 +52,13 @@ final class SamplerArguments {
       description = "Same seed, same text, for any number of threads. Default: 0.")
   long seed;
 
-  /** The temperature, which is all that diffusion models know. */
-  double forDiffusion() {
-    if (topK != 0 || topP != 1 || minP != 0 || repetitionPenalty != 1) {
+  /** What diffusion models know of it. */
+  Sampling forDiffusion() {
+    if (minP != 0 || repetitionPenalty != 1) {
       throw new IllegalArgumentException(
-          "of the samplers, a diffusion model knows --temperature and --seed only");
+          "a diffusion model knows no --min-p and no --repetition-penalty");
     }
-    return temperature;
+    return Sampling.GREEDY.withTemperature(temperature).withFilters(topK, topP).withSeed(seed);
   }
 
   Sampler sampler() {

@@ -23,6 +23,14 @@ public interface CommitRule {
     return false;
   }
 
+  /**
+   * Whether it asks for {@link Predictions#probability} of tokens that are not proposed: they are
+   * not known beside filters.
+   */
+  default boolean readsProbabilities() {
+    return revises();
+  }
+
   /** Whether it also wants to see what the model says about tokens of the window it committed. */
   default boolean revises() {
     return false;

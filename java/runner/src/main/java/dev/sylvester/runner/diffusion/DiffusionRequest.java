@@ -33,6 +33,11 @@ public record DiffusionRequest(
       throw new IllegalArgumentException(
           "cache is %s, must be none for a prompt with unknown tokens".formatted(cache));
     }
+    if (rule.readsProbabilities() && sampling.filters()) {
+      throw new IllegalArgumentException(
+          "rule is %s, top-k %d and top-p %s: it needs probabilities of all tokens, without filters"
+              .formatted(rule, sampling.topK(), sampling.topP()));
+    }
     schedule.steps(canvas);
     stop.check(canvas);
   }

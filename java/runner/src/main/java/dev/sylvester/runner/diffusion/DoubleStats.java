@@ -2,6 +2,7 @@ package dev.sylvester.runner.diffusion;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
 import java.util.SplittableRandom;
 
 /** In 64-bit floats, in Java. */
@@ -15,6 +16,7 @@ final class DoubleStats implements RowStats {
   private int[] token;
   private double[] best;
   private double[] gap;
+  private double[] keptGap;
   private double[] logSum;
   private double[] entropy;
   private double[] probability;
@@ -57,6 +59,7 @@ final class DoubleStats implements RowStats {
       token = new int[count];
       best = new double[count];
       gap = new double[count];
+      keptGap = new double[count];
       logSum = new double[count];
       entropy = new double[count];
       probability = new double[count];
@@ -98,6 +101,11 @@ final class DoubleStats implements RowStats {
     best[r] = z1;
     gap[r] = z1 - z2;
     double scale = sampling.scale();
+    double least = sampling.filters() ? smallestKept(scale) : Double.NEGATIVE_INFINITY;
+    for (int v = 0; v < vocabSize; v++) {
+      row[v] = row[v] < least ? Double.NEGATIVE_INFINITY : row[v];
+    }
+    keptGap[r] = z2 < least ? Double.POSITIVE_INFINITY : gap[r];
     double sum = 0;
     double moment = 0;
     for (int v = 0; v < vocabSize; v++) {
@@ -113,6 +121,30 @@ final class DoubleStats implements RowStats {
     entropy[r] = sum == 0 ? 0 : logSum[r] - moment / (own + sum);
     token[r] = sampling.temperature() == 0 ? first : draw(position, at);
     probability[r] = doubted[token[r]] ? 0 : Math.exp((row[token[r]] - z1) * scale) / (own + sum);
+  }
+
+  /** The smallest logit that filters leave, among tokens that count. */
+  private double smallestKept(double scale) {
+    double[] sorted = row.clone();
+    for (int v = 0; v < vocabSize; v++) {
+      sorted[v] = doubted[v] ? Double.NEGATIVE_INFINITY : row[v];
+    }
+    Arrays.sort(sorted);
+    int top = vocabSize - 1;
+    int k = sampling.topK();
+    double least = k > 0 && k < vocabSize ? sorted[vocabSize - k] : Double.NEGATIVE_INFINITY;
+    if (sampling.topP() < 1 && sorted[top] > Double.NEGATIVE_INFINITY) {
+      double whole = 0;
+      for (double z : sorted) {
+        whole += Math.exp((z - sorted[top]) * scale);
+      }
+      int last = vocabSize;
+      for (double sum = 0; last > 0 && sum < sampling.topP() * whole; ) {
+        sum += Math.exp((sorted[--last] - sorted[top]) * scale);
+      }
+      least = Math.max(least, sorted[last]);
+    }
+    return least;
   }
 
   /** The largest of logits with Gumbel noise: a draw from softmax(z / temperature). */
@@ -160,7 +192,7 @@ final class DoubleStats implements RowStats {
 
   @Override
   public double margin(int r) {
-    return -Math.expm1(-gap[r] * sampling.scale()) * Math.exp(-logSum[r]);
+    return -Math.expm1(-keptGap[r] * sampling.scale()) * Math.exp(-logSum[r]);
   }
 
   @Override

@@ -37,6 +37,8 @@ final class NativeStats implements RowStats {
             .temperature((float) (1 / sampling.scale()))
             .drawTemperature((float) sampling.temperature())
             .seed(sampling.seed())
+            .topK(sampling.topK())
+            .topP((float) sampling.topP())
             .banned(banned)
             .ignored(ignored);
     this.stats = LogitsStats.allocate(rows, arena);

@@ -93,7 +93,7 @@ public final class Predictions {
     return stats.gap(row);
   }
 
-  /** Probability of any token. */
+  /** Probability of any token, for rules with {@link CommitRule#readsProbabilities}. */
   public double probability(int row, int token) {
     return stats.probability(row, token);
   }

@@ -4,7 +4,9 @@ import java.util.List;
 import java.util.Set;
 
 /**
- * How a token is proposed for a position.
+ * How a token is proposed for a position. Filters come before the proposal and before its
+ * confidence, as Dream has them: temperature where tempered, top-p, top-k, softmax. Tokens with
+ * equal logits stay or go together. The gap of Prophet knows no filters.
  *
  * @param temperature 0: the most probable token; else a draw from softmax(logits / temperature)
  * @param tempered whether confidence, margin and entropy are those at the temperature (Dream) or at
@@ -17,6 +19,8 @@ import java.util.Set;
  *     (LLaDA's confidence_eos_eot_inf)
  * @param allowMask whether the mask token can be proposed, as in the released code of LLaDA, where
  *     the position then stays unknown
+ * @param topK the most probable tokens that stay, 0: all
+ * @param topP the most probable tokens stay until their probability reaches it, 1: all
  */
 public record Sampling(
     double temperature,
@@ -25,10 +29,13 @@ public record Sampling(
     double guidance,
     Set<Integer> banned,
     Set<Integer> doubted,
-    boolean allowMask) {
+    boolean allowMask,
+    int topK,
+    double topP) {
 
   /** The most probable token. */
-  public static final Sampling GREEDY = new Sampling(0, false, 0, 0, Set.of(), Set.of(), false);
+  public static final Sampling GREEDY =
+      new Sampling(0, false, 0, 0, Set.of(), Set.of(), false, 0, 1);
 
   /** Checks the values. */
   public Sampling {
@@ -38,6 +45,12 @@ public record Sampling(
     }
     if (!(guidance >= 0 && guidance < Double.POSITIVE_INFINITY)) {
       throw new IllegalArgumentException("guidance is %s, must be 0 or more".formatted(guidance));
+    }
+    if (topK < 0) {
+      throw new IllegalArgumentException("top-k is %d, must be 0 or more".formatted(topK));
+    }
+    if (!(topP > 0 && topP <= 1)) {
+      throw new IllegalArgumentException("top-p is %s, must be above 0, at most 1".formatted(topP));
     }
     banned = Set.copyOf(banned);
     doubted = Set.copyOf(doubted);
@@ -55,6 +68,10 @@ public record Sampling(
     }
   }
 
+  boolean filters() {
+    return topK > 0 || topP < 1;
+  }
+
   /** What logits are multiplied by before confidence, margin and entropy. */
   double scale() {
     return tempered && temperature > 0 ? 1 / temperature : 1;
@@ -62,36 +79,49 @@ public record Sampling(
 
   /** The same with another temperature. */
   public Sampling withTemperature(double temperature) {
-    return new Sampling(temperature, tempered, seed, guidance, banned, doubted, allowMask);
+    return new Sampling(
+        temperature, tempered, seed, guidance, banned, doubted, allowMask, topK, topP);
   }
 
   /** The same with statistics at the temperature or at 1. */
   public Sampling withTempered(boolean tempered) {
-    return new Sampling(temperature, tempered, seed, guidance, banned, doubted, allowMask);
+    return new Sampling(
+        temperature, tempered, seed, guidance, banned, doubted, allowMask, topK, topP);
   }
 
   /** The same with another seed. */
   public Sampling withSeed(long seed) {
-    return new Sampling(temperature, tempered, seed, guidance, banned, doubted, allowMask);
+    return new Sampling(
+        temperature, tempered, seed, guidance, banned, doubted, allowMask, topK, topP);
   }
 
   /** The same with guidance. */
   public Sampling withGuidance(double guidance) {
-    return new Sampling(temperature, tempered, seed, guidance, banned, doubted, allowMask);
+    return new Sampling(
+        temperature, tempered, seed, guidance, banned, doubted, allowMask, topK, topP);
   }
 
   /** The same with other banned tokens. */
   public Sampling withBanned(Set<Integer> banned) {
-    return new Sampling(temperature, tempered, seed, guidance, banned, doubted, allowMask);
+    return new Sampling(
+        temperature, tempered, seed, guidance, banned, doubted, allowMask, topK, topP);
   }
 
   /** The same with other doubted tokens. */
   public Sampling withDoubted(Set<Integer> doubted) {
-    return new Sampling(temperature, tempered, seed, guidance, banned, doubted, allowMask);
+    return new Sampling(
+        temperature, tempered, seed, guidance, banned, doubted, allowMask, topK, topP);
+  }
+
+  /** The same with filters. */
+  public Sampling withFilters(int topK, double topP) {
+    return new Sampling(
+        temperature, tempered, seed, guidance, banned, doubted, allowMask, topK, topP);
   }
 
   /** The same with the mask token allowed or not. */
   public Sampling withAllowMask(boolean allowMask) {
-    return new Sampling(temperature, tempered, seed, guidance, banned, doubted, allowMask);
+    return new Sampling(
+        temperature, tempered, seed, guidance, banned, doubted, allowMask, topK, topP);
   }
 }

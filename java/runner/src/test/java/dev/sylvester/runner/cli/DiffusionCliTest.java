@@ -260,7 +260,10 @@ class DiffusionCliTest {
     assertFails(generate("--constraint", "x"), "constraint is 'x', must be OFFSET:TEXT");
     assertFails(generate("--gen-length", "0"), "generation length is 0");
     assertFails(generate("--cfg", "-1"), "guidance is -1.0");
-    assertFails(generate("--top-k", "3"), "knows --temperature and --seed only");
+    assertFails(generate("--min-p", "0.1"), "knows no --min-p");
+    assertFails(generate("--top-k", "-1"), "top-k is -1");
+    assertFails(generate("--top-p", "0"), "top-p is 0.0");
+    assertFails(generate("--top-k", "3", "--commit", "wino:0.6,0.9"), "top-k 3 and top-p 1.0");
     assertFails(generate("--gen-length", "512"), "the context holds 512");
   }
 }

@@ -316,6 +316,11 @@ class DiffusionDecoderTest {
     assertFails("no end token", () -> new EosPrefix(Set.of()));
     assertFails("temperature is NaN", () -> Sampling.GREEDY.withTemperature(Double.NaN));
     assertFails("guidance is -1.0", () -> Sampling.GREEDY.withGuidance(-1));
+    assertFails("top-k is -1", () -> Sampling.GREEDY.withFilters(-1, 1));
+    assertFails("top-p is 0.0", () -> Sampling.GREEDY.withFilters(0, 0));
+    assertFails(
+        "top-k 2 and top-p 1.0: it needs probabilities of all tokens",
+        () -> request.withRule(new Wino(0.6, 0.9)).withSampling(Sampling.GREEDY.withFilters(2, 1)));
     Canvas holes = new Canvas(new int[] {5, MASK, MASK, MASK}, 2, MASK);
     assertFails(
         "cache is dual, must be none for a prompt with unknown tokens",

@@ -30,6 +30,11 @@ class Oracle implements Denoiser {
     this.ties = ties;
   }
 
+  /** Whether logits are of a coarse grid. */
+  boolean ties() {
+    return ties;
+  }
+
   /** Row of a canvas. */
   float[] row(int[] tokens, int position) {
     long hash = seed;

@@ -209,8 +209,27 @@ final class ReferenceLoops {
     }
   }
 
+  /** Top-p, then top-k; equal logits stay together. */
+  private static double[] filtered(double[] z, int topK, double topP) {
+    double[] p = softmax(z);
+    double[] kept = new double[z.length];
+    for (int v = 0; v < z.length; v++) {
+      double above = 0;
+      for (int w = 0; w < z.length; w++) {
+        above += z[w] > z[v] ? p[w] : 0;
+      }
+      kept[v] = above < topP ? z[v] : Double.NEGATIVE_INFINITY;
+    }
+    double[] sorted = kept.clone();
+    Arrays.sort(sorted);
+    for (int v = 0; v < z.length && topK > 0 && topK < z.length; v++) {
+      kept[v] = kept[v] < sorted[z.length - topK] ? Double.NEGATIVE_INFINITY : kept[v];
+    }
+    return kept;
+  }
+
   /** Dream's diffusion_generate with temperature 0. */
-  void dream(float eps, int steps, String algorithm, Uniforms uniforms) {
+  void dream(float eps, int steps, String algorithm, int topK, double topP, Uniforms uniforms) {
     float[] t = new float[steps + 1];
     float width = (eps - 1f) / steps;
     for (int i = 0; i <= steps; i++) {
@@ -236,7 +255,7 @@ final class ReferenceLoops {
         if (before[p] != mask) {
           continue;
         }
-        double[] probability = softmax(z[p]);
+        double[] probability = softmax(filtered(z[p], topK, topP));
         x0[p] = argmax(probability);
         switch (algorithm) {
           case "origin" -> {

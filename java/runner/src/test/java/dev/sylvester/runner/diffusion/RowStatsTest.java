@@ -145,6 +145,37 @@ class RowStatsTest {
   }
 
   @Test
+  void filtersComeBeforeTheProposal() {
+    float[] row = {9, 3, 2, 2, 1, 0};
+    double e = Math.exp(-1);
+    for (Sampling three :
+        new Sampling[] {
+          Sampling.GREEDY.withFilters(3, 1), // the third is as probable as the second
+          Sampling.GREEDY.withFilters(2, 1),
+          Sampling.GREEDY.withFilters(0, 0.6),
+          Sampling.GREEDY.withFilters(4, 0.6)
+        }) {
+      RowStats got = stats(three, row);
+      assertThat(got.probability(0)).isCloseTo(1 / (1 + 2 * e), within(error()));
+      assertThat(got.margin(0)).isCloseTo((1 - e) / (1 + 2 * e), within(error()));
+      assertThat(got.entropy(0))
+          .isCloseTo(Math.log(1 + 2 * e) + 2 * e / (1 + 2 * e), within(error()));
+      for (int seed = 0; seed < 200; seed++) {
+        assertThat(seeded(three.withTemperature(50), seed, row).token(0)).isBetween(1, 3);
+      }
+    }
+    RowStats one = stats(Sampling.GREEDY.withFilters(1, 1), row);
+    assertThat(one.probability(0)).isEqualTo(1);
+    assertThat(one.margin(0)).isEqualTo(1);
+    assertThat(one.entropy(0)).isZero();
+    assertThat(one.gap(0)).isEqualTo(1); // of all
+    RowStats doubted = stats(Sampling.GREEDY.withDoubted(Set.of(1)).withFilters(1, 1), row);
+    assertThat(doubted.argmax(0)).isEqualTo(1);
+    assertThat(doubted.probability(0)).isZero();
+    assertThat(doubted.entropy(0)).isCloseTo(Math.log(2), within(error()));
+  }
+
+  @Test
   void standsExtremeRows() {
     RowStats oneHot = stats(Sampling.GREEDY, NEVER, NEVER, 5, NEVER);
     assertThat(oneHot.argmax(0)).isEqualTo(2);
