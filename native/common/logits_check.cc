@@ -72,6 +72,11 @@ syl_status CheckLogitsSizes(const char* function, const syl_logits_options* opti
   return CheckIdCount(function, "ignored", options->ignored_count, cols);
 }
 
+syl_status CheckLogitsOptions(const char* function, const syl_logits_options* options, int64_t cols) {
+  CHECK_OK(CheckStruct(function, options));
+  return CheckOptions(function, *options, cols);
+}
+
 syl_status CheckLogitsStride(const char* function, int64_t rows, int64_t cols, int64_t stride) {
   const int64_t extent = Extent(rows, cols, stride);
   CHECK(stride >= cols && extent >= 0 && extent <= INT64_MAX / 128, SYL_BAD_SHAPE,

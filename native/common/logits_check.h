@@ -9,6 +9,9 @@ namespace sylvester {
 // What the workspace depends on.
 syl_status CheckLogitsSizes(const char* function, const syl_logits_options* options, int64_t cols, int64_t count);
 
+// Of syl_logits_stats_of, for rows of that many columns.
+syl_status CheckLogitsOptions(const char* function, const syl_logits_options* options, int64_t cols);
+
 // All of a call of syl_logits_stats_of but the numbers in its list and what overlaps.
 syl_status CheckLogitsCall(const char* function, const syl_logits_options* options, const void* logits, int64_t stride,
                            int64_t rows, int64_t cols, const int32_t* list, int64_t count,

@@ -30,16 +30,6 @@ int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 // Balanced, so that the last chunk is not a small one.
 int64_t ChunkRows(int64_t m) { return m == 0 ? 1 : CeilDiv(m, CeilDiv(m, kMaxChunkRows)); }
 
-// Bytes of the steps of m rows plus room to align them; -1 when that overflows.
-int64_t WorkspaceBytes(syl_dtype type, const PackedLayout& layout, int64_t m) {
-  int64_t bytes;
-  if (__builtin_mul_overflow(m, layout.steps * StepBytes(type), &bytes) ||
-      __builtin_add_overflow(bytes, kPackedAlignment - 1, &bytes)) {
-    return -1;
-  }
-  return bytes;
-}
-
 // Bytes from the first to the last element of rows x cols floats; -1 when that overflows.
 int64_t FloatBytes(int64_t rows, int64_t cols, int64_t stride) {
   int64_t bytes;
@@ -56,30 +46,59 @@ int64_t PiecesPerTask(int64_t total, int64_t cost_of_piece, int32_t threads) {
   return std::max(CeilDiv(total, threads * kTasksPerThread), CeilDiv(kMinTaskCost, cost_of_piece));
 }
 
-void Run(MatMul& mm, syl_pool* pool) {
-  const Tier tier = CurrentTier();
-  mm.pairs = mm.m >= kFewestRowsForPairs && kMultiplyPairs[tier] != kMultiply[tier];
-  const MultiplyFunction multiply = (mm.pairs ? kMultiplyPairs : kMultiply)[tier];
-  const int32_t threads = Threads(pool);
-
-  // Costs are in bytes read; a weight used for many rows costs about as much as one more read for every four rows.
-  const int64_t rows_per_task = PiecesPerTask(mm.m, mm.k * static_cast<int64_t>(sizeof(float)), threads);
-  ParallelFor(pool, CeilDiv(mm.m, rows_per_task), [&](int64_t task, int32_t) {
-    const int64_t first = task * rows_per_task;
-    kPrepareRows[tier](mm, first, std::min(mm.m, first + rows_per_task));
-  });
-
+void Run(const MatMul& mm, syl_pool* pool) {
   const int64_t chunks = mm.Chunks();
   const int64_t cost = mm.layout.panel_bytes * (1 + mm.chunk_rows / 4);
-  const int64_t panels_per_task = std::min(mm.layout.panels, PiecesPerTask(mm.layout.panels * chunks, cost, threads));
+  const int64_t panels_per_task =
+      std::min(mm.layout.panels, PiecesPerTask(mm.layout.panels * chunks, cost, Threads(pool)));
   const int64_t tasks_per_chunk = CeilDiv(mm.layout.panels, panels_per_task);
   ParallelFor(pool, chunks * tasks_per_chunk, [&](int64_t task, int32_t) {
     const int64_t first = task % tasks_per_chunk * panels_per_task;
-    multiply(mm, task / tasks_per_chunk, first, std::min(mm.layout.panels, first + panels_per_task));
+    MultiplyPanels(mm, task / tasks_per_chunk, first, std::min(mm.layout.panels, first + panels_per_task));
   });
 }
 
 }  // namespace
+
+int64_t MatMulWorkspaceBytes(syl_dtype type, const PackedLayout& layout, int64_t m) {
+  int64_t bytes;
+  if (__builtin_mul_overflow(m, layout.steps * StepBytes(type), &bytes) ||
+      __builtin_add_overflow(bytes, kPackedAlignment - 1, &bytes)) {
+    return -1;
+  }
+  return bytes;
+}
+
+void PrepareMatMul(void* workspace, MatMul* mm, syl_pool* pool) {
+  const Tier tier = CurrentTier();
+  const uintptr_t mask = kPackedAlignment - 1;
+  mm->steps = reinterpret_cast<uint8_t*>((reinterpret_cast<uintptr_t>(workspace) + mask) & ~mask);
+  mm->chunk_rows = ChunkRows(mm->m);
+  mm->pairs = mm->m >= kFewestRowsForPairs && kMultiplyPairs[tier] != kMultiply[tier];
+  // Costs are in bytes read; a weight used for many rows costs about as much as one more read for every four rows.
+  const int64_t rows_per_task = PiecesPerTask(mm->m, mm->k * static_cast<int64_t>(sizeof(float)), Threads(pool));
+  ParallelFor(pool, CeilDiv(mm->m, rows_per_task), [&](int64_t task, int32_t) {
+    const int64_t first = task * rows_per_task;
+    kPrepareRows[tier](*mm, first, std::min(mm->m, first + rows_per_task));
+  });
+}
+
+MatMul PartOfMatMul(const MatMul& mm, int64_t chunk, int64_t first_panel, int64_t panels, float* y, int64_t y_stride) {
+  MatMul part = mm;
+  part.layout.panels = panels;
+  part.packed += first_panel * mm.layout.panel_bytes;
+  part.n = std::min(mm.n - first_panel * kPanelRows, panels * kPanelRows);
+  part.steps += chunk * mm.chunk_rows * mm.layout.steps * StepBytes(mm.type);
+  part.m = part.chunk_rows = mm.RowsOf(chunk);
+  part.y = y;
+  part.y_stride = y_stride;
+  return part;
+}
+
+void MultiplyPanels(const MatMul& mm, int64_t chunk, int64_t first, int64_t last) {
+  (mm.pairs ? kMultiplyPairs : kMultiply)[CurrentTier()](mm, chunk, first, last);
+}
+
 }  // namespace sylvester
 
 using namespace sylvester;
@@ -90,7 +109,7 @@ syl_status syl_nn_matmul_workspace(syl_dtype type, int64_t n, int64_t k, int64_t
   const syl_status status = LayOutWeights(__func__, type, n, k, &layout);
   if (status != SYL_OK) return status;
   SYL_REQUIRE_RANGE(m, 0, INT32_MAX);
-  const int64_t needed = WorkspaceBytes(type, layout, m);
+  const int64_t needed = MatMulWorkspaceBytes(type, layout, m);
   SYL_REQUIRE(needed >= 0, SYL_BAD_SHAPE, "m is %lld and k is %lld: the workspace's size overflows",
               static_cast<long long>(m), static_cast<long long>(k));
   *bytes = needed;
@@ -121,7 +140,7 @@ syl_status syl_nn_matmul_f32(syl_dtype type, const void* packed, int64_t n, int6
               static_cast<long long>(x_stride), static_cast<long long>(m));
   SYL_REQUIRE(y_bytes >= 0, SYL_BAD_SHAPE, "y_stride is %lld and m is %lld: the size of y overflows",
               static_cast<long long>(y_stride), static_cast<long long>(m));
-  const int64_t needed = WorkspaceBytes(type, mm.layout, m);
+  const int64_t needed = MatMulWorkspaceBytes(type, mm.layout, m);
   SYL_REQUIRE(needed >= 0 && workspace_bytes >= needed, SYL_WORKSPACE,
               "workspace_bytes is %lld, must be what syl_nn_matmul_workspace tells",
               static_cast<long long>(workspace_bytes));
@@ -147,9 +166,7 @@ syl_status syl_nn_matmul_f32(syl_dtype type, const void* packed, int64_t n, int6
   mm.accumulate = (flags & SYL_MATMUL_ACCUMULATE) != 0;
   mm.y = y;
   mm.y_stride = y_stride;
-  const uintptr_t mask = kPackedAlignment - 1;
-  mm.steps = reinterpret_cast<uint8_t*>((reinterpret_cast<uintptr_t>(workspace) + mask) & ~mask);
-  mm.chunk_rows = ChunkRows(m);
+  PrepareMatMul(workspace, &mm, pool);
   Run(mm, pool);
   return SYL_OK;
 }

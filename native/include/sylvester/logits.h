@@ -82,6 +82,24 @@ SYL_API syl_status syl_logits_stats_of(const syl_logits_options* options, const 
                                        int64_t stride, int64_t rows, int64_t cols, const int32_t* list,
                                        const uint64_t* streams, int64_t count, syl_logits_stats* stats, syl_pool* pool);
 
+/* Workspace of syl_logits_stats_product_f32 for m rows, with guidance or without (0), and a pool of so many threads
+ * (1 without a pool). Of the options, the counts of ids matter. Errors: NULL_ARGUMENT, BAD_VALUE, BAD_SHAPE. */
+SYL_API syl_status syl_logits_stats_product_workspace(const syl_logits_options* options, syl_dtype type, int64_t n,
+                                                      int64_t k, int64_t m, int32_t with_guidance, int32_t threads,
+                                                      int64_t* bytes);
+
+/* Statistics of y = W x without storing y: the bits of syl_nn_matmul_f32 (sylvester/nn.h: type, packed, n, k, x, m; no
+ * bias) and then syl_logits_stats_of with all its rows. 4096 columns of up to 64 rows are computed at a time, by each
+ * thread for itself. unconditional: x of the unconditional logits, with x's shape and stride, or NULL. streams: m
+ * numbers, or NULL: the rows' numbers. stats: m. options->type must be F32, the filters off. workspace: any alignment,
+ * nothing else in it.
+ * Errors: NULL_ARGUMENT, BAD_VALUE, BAD_SHAPE, OVERLAP, WORKSPACE; BAD_DATA as syl_logits_stats_of. */
+SYL_API syl_status syl_logits_stats_product_f32(const syl_logits_options* options, syl_dtype type, const void* packed,
+                                                int64_t n, int64_t k, const float* x, const float* unconditional,
+                                                int64_t x_stride, int64_t m, const uint64_t* streams,
+                                                syl_logits_stats* stats, void* workspace, int64_t workspace_bytes,
+                                                syl_pool* pool);
+
 /* NaN counts as -inf. Steps, in this order:
  *   1. logit bias         logit[id] += bias
  *   2. penalties          for each id in history, counted c times: repetition (Keskar et al. 2019): logit > 0 ?

@@ -290,6 +290,10 @@ TEST_P(CudaLogits, BadArgumentsAreRefused) {
   refused(call(bad), SYL_BAD_VALUE, "must be F32, F16 or BF16");
   bad = good, bad.temperature = 0;
   refused(call(bad), SYL_BAD_VALUE, "options->temperature is 0");
+  bad = good, bad.top_k = 3;
+  refused(call(bad), SYL_BAD_VALUE, "options->top_k is 3 and top_p 1, must be 0 and 1");
+  bad = good, bad.top_p = 0.5f;
+  refused(call(bad), SYL_BAD_VALUE, "options->top_k is 0 and top_p 0.5, must be 0 and 1");
   bad = good, bad.cols = 0;
   refused(call(bad), SYL_BAD_VALUE, "cols is 0");
   bad = good, bad.stride = 39;

@@ -117,6 +117,74 @@ public final class LogitsStats {
   }
 
   /**
+   * Reads logits that are never stored: those of {@link Matrix#multiply}, with the bits that {@link
+   * #compute(LogitsOptions, MemorySegment, MemorySegment, long, long, long, MemorySegment,
+   * MemorySegment, long, ThreadPool)} finds in them.
+   *
+   * @param options how; for floats, without filters
+   * @param head its rows are the tokens
+   * @param x m rows of as many floats as head has columns
+   * @param unconditional as many, or null: no guidance
+   * @param xStride from row to row, at least the columns of head
+   * @param m number of rows, at most the buffer's
+   * @param streams int64 numbers that name the random numbers of the draws; null: the rows' numbers
+   * @param workspace scratch memory
+   * @param pool threads, or null
+   * @throws SylvesterException as for rows of logits
+   */
+  public void compute(
+      LogitsOptions options,
+      Matrix head,
+      MemorySegment x,
+      MemorySegment unconditional,
+      long xStride,
+      long m,
+      MemorySegment streams,
+      Workspace workspace,
+      ThreadPool pool) {
+    String function = "LogitsStats.compute";
+    Args.present(function, "options", options);
+    Args.present(function, "head", head);
+    Args.range(function, "m", m, 0, capacity);
+    long bytes = Args.floats(function, "x", m, head.cols(), xStride);
+    Args.input(function, "x", x, bytes);
+    MemorySegment other = Args.optional(function, "unconditional", unconditional, bytes);
+    MemorySegment named = Args.optional(function, "streams", streams, m * Long.BYTES);
+    Args.present(function, "workspace", workspace).begin();
+    try {
+      SylvesterException.check(
+          SylvesterFfi.syl_logits_stats_product_workspace(
+              options.struct,
+              head.type().id(),
+              head.rows(),
+              head.cols(),
+              m,
+              unconditional == null ? 0 : 1,
+              pool == null ? 1 : pool.threads(),
+              workspace.results));
+      MemorySegment scratch = workspace.sized();
+      SylvesterException.check(
+          SylvesterFfi.syl_logits_stats_product_f32(
+              options.struct,
+              head.type().id(),
+              head.packed(),
+              head.rows(),
+              head.cols(),
+              x,
+              other,
+              xStride,
+              m,
+              named,
+              stats,
+              scratch,
+              scratch.byteSize(),
+              ThreadPool.handle(pool)));
+    } finally {
+      workspace.end();
+    }
+  }
+
+  /**
    * How many rows the buffer holds.
    *
    * @return the number

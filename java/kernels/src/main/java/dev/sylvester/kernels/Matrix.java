@@ -166,6 +166,10 @@ public final class Matrix {
     return packed.byteSize();
   }
 
+  MemorySegment packed() {
+    return packed;
+  }
+
   /**
    * {@code y[r][o] = sum_i W[o][i] x[r][i] (+ bias[o]) (+ y[r][o])} for m rows. See {@code
    * sylvester/nn.h} for the exact arithmetic.

@@ -133,6 +133,50 @@ class LogitsStatsTest {
   }
 
   @Test
+  void logitsThatAreNotStoredHaveTheSameStatistics() {
+    try (Arena arena = Arena.ofConfined();
+        ThreadPool pool = ThreadPool.of(2);
+        Workspace workspace = new Workspace()) {
+      int m = 3;
+      int vocab = 5000;
+      int width = 24;
+      Matrix head =
+          Matrix.pack(DType.F32, vocab, width, rows(arena, 1, vocab, width, width), arena, null);
+      MemorySegment x = rows(arena, 2, m, width, width + 1);
+      MemorySegment other = rows(arena, 3, m, width, width + 1);
+      MemorySegment logits = arena.allocate(4L * m * vocab);
+      MemorySegment unconditional = arena.allocate(4L * m * vocab);
+      head.multiply(x, width + 1, m, null, false, logits, vocab, workspace, pool);
+      head.multiply(other, width + 1, m, null, false, unconditional, vocab, workspace, pool);
+      LogitsOptions options =
+          LogitsOptions.allocate(arena).guidance(0.5f).drawTemperature(2).banned(3).ignored(4999);
+      MemorySegment streams = arena.allocateFrom(JAVA_LONG, 7, 8, 9);
+      LogitsStats want = LogitsStats.allocate(m, arena);
+      want.compute(options, logits, unconditional, vocab, m, vocab, null, streams, m, null);
+      LogitsStats got = LogitsStats.allocate(m, arena);
+      got.compute(options, head, x, other, width + 1, m, streams, workspace, pool);
+      assertThat(got.segment().mismatch(want.segment())).isEqualTo(-1);
+      assertRefused(
+          Status.BAD_SHAPE,
+          "unconditional has",
+          () -> got.compute(options, head, x, streams, width + 1, m, null, workspace, null));
+      assertRefused(
+          Status.BAD_SHAPE,
+          "streams has",
+          () ->
+              got.compute(options, head, x, null, width + 1, m, x.asSlice(0, 8), workspace, null));
+      assertRefused(
+          Status.BAD_VALUE,
+          "m is 4",
+          () -> got.compute(options, head, x, null, width + 1, 4, null, workspace, null));
+      assertRefused(
+          Status.BAD_VALUE,
+          "options->top_k is 5",
+          () -> got.compute(options.topK(5), head, x, null, width + 1, m, null, workspace, null));
+    }
+  }
+
+  @Test
   void rowsWithoutProbabilitiesAreNamed() {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment logits = arena.allocateFrom(JAVA_FLOAT, 1, 2, 3, Float.NaN);

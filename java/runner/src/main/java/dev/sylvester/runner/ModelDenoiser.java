@@ -1,5 +1,7 @@
 package dev.sylvester.runner;
 
+import dev.sylvester.kernels.LogitsOptions;
+import dev.sylvester.kernels.LogitsStats;
 import dev.sylvester.runner.diffusion.Denoiser;
 import dev.sylvester.runner.diffusion.Pass;
 import dev.sylvester.runner.layers.CanvasEvaluator;
@@ -43,6 +45,18 @@ final class ModelDenoiser implements Denoiser {
   @Override
   public MemorySegment logits(int[] canvases, int[] rows, int count) {
     return evaluator.logits(canvases, rows, count);
+  }
+
+  @Override
+  public boolean statistics(
+      int[] canvases,
+      int[] rows,
+      int count,
+      boolean guided,
+      LogitsOptions options,
+      MemorySegment streams,
+      LogitsStats stats) {
+    return evaluator.statistics(canvases, rows, count, guided, options, streams, stats);
   }
 
   @Override

@@ -3,19 +3,27 @@ package dev.sylvester.runner;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.sylvester.kernels.LogitsOptions;
+import dev.sylvester.kernels.LogitsStats;
+import dev.sylvester.runner.diffusion.AnswerRegion;
 import dev.sylvester.runner.diffusion.CachePolicy;
 import dev.sylvester.runner.diffusion.Canvas;
 import dev.sylvester.runner.diffusion.Denoiser;
 import dev.sylvester.runner.diffusion.DiffusionDecoder;
 import dev.sylvester.runner.diffusion.DiffusionRequest;
 import dev.sylvester.runner.diffusion.DiffusionResult;
+import dev.sylvester.runner.diffusion.GapThreshold;
 import dev.sylvester.runner.diffusion.Pass;
+import dev.sylvester.runner.diffusion.Prophet;
+import dev.sylvester.runner.diffusion.Sampling;
 import dev.sylvester.runner.diffusion.SemiAutoregressive;
 import dev.sylvester.runner.diffusion.Threshold;
+import dev.sylvester.runner.diffusion.Wino;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -130,6 +138,78 @@ class DiffusionModelTest {
       pass.add(0, changed, 0, tokens.length);
       denoiser.read(pass);
       assertThat(logits(denoiser, 0, row)).isNotEqualTo(stale);
+    }
+  }
+
+  /** Counts the passes whose logits were not stored, or has all of them stored. */
+  private record Watched(Denoiser model, boolean stores, int[] unstored) implements Denoiser {
+    @Override
+    public int vocabSize() {
+      return model.vocabSize();
+    }
+
+    @Override
+    public boolean shifted() {
+      return model.shifted();
+    }
+
+    @Override
+    public void reserve(int canvases, int length) {
+      model.reserve(canvases, length);
+    }
+
+    @Override
+    public void read(Pass pass) {
+      model.read(pass);
+    }
+
+    @Override
+    public MemorySegment logits(int[] canvases, int[] rows, int count) {
+      return model.logits(canvases, rows, count);
+    }
+
+    @Override
+    public boolean statistics(
+        int[] canvases,
+        int[] rows,
+        int count,
+        boolean guided,
+        LogitsOptions options,
+        MemorySegment streams,
+        LogitsStats stats) {
+      boolean known =
+          !stores && model.statistics(canvases, rows, count, guided, options, streams, stats);
+      unstored[0] += known ? 1 : 0;
+      return known;
+    }
+  }
+
+  @Test
+  void logitsThatAreNotStoredGiveTheSameText() {
+    DiffusionRequest plain = DiffusionRequest.of(canvas(16), new SemiAutoregressive(8, 8));
+    Sampling drawn = Sampling.GREEDY.withTemperature(0.9).withTempered(true).withSeed(5);
+    List<DiffusionRequest> stored =
+        List.of(
+            plain.withRule(new Wino(0.6, 0.9)), plain.withSampling(drawn.withFilters(20, 0.95)));
+    List<DiffusionRequest> unstored =
+        List.of(
+            plain,
+            plain.withSampling(drawn),
+            plain.withSampling(drawn.withGuidance(0.5)).withRule(new Threshold(0.7)),
+            plain.withStop(
+                Prophet.of(AnswerRegion.rest(model.endTokens()), GapThreshold.linear(9, 4))));
+    try (Denoiser denoiser = model.newDenoiser()) {
+      for (DiffusionRequest request : Stream.concat(stored.stream(), unstored.stream()).toList()) {
+        int[] without = {0};
+        DiffusionResult got =
+            new DiffusionDecoder(new Watched(denoiser, false, without)).fill(request);
+        DiffusionResult want =
+            new DiffusionDecoder(new Watched(denoiser, true, new int[1])).fill(request);
+        assertThat(got.tokens()).isEqualTo(want.tokens());
+        assertThat(got.committedAt()).isEqualTo(want.committedAt());
+        assertThat(got.stopStep()).isEqualTo(want.stopStep());
+        assertThat(without[0] > 0).isEqualTo(unstored.contains(request));
+      }
     }
   }
 

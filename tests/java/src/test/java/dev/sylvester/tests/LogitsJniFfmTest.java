@@ -117,6 +117,71 @@ class LogitsJniFfmTest extends JniFfm {
   }
 
   @Test
+  void statisticsOfAProduct() {
+    int type = SylvesterFfi.SYL_F32();
+    MemorySegment weights = gaussian(100 * 8);
+    MemorySegment packed = arena.allocate(7 * 16 * 8 * Float.BYTES, 64);
+    assertThat(
+            SylvesterFfi.syl_nn_weights_pack(
+                type, 100, 8, weights, weights.byteSize(), packed, packed.byteSize(), NULL))
+        .isZero();
+    MemorySegment x = gaussian(3 * 8);
+    MemorySegment other = gaussian(3 * 8);
+    MemorySegment how = arena.allocate(dev.sylvester.kernels.ffi.syl_logits_options.layout());
+    dev.sylvester.kernels.ffi.syl_logits_options.struct_size(how, (int) how.byteSize());
+    dev.sylvester.kernels.ffi.syl_logits_options.temperature(how, 0.9f);
+    dev.sylvester.kernels.ffi.syl_logits_options.top_p(how, 1);
+    dev.sylvester.kernels.ffi.syl_logits_options.guidance(how, 2);
+    MemorySegment streams = arena.allocateFrom(JAVA_LONG, -1, 5, 6);
+    try (syl_logits_options jniHow = new syl_logits_options()) {
+      jniHow.struct_size(jniHow.sizeof()).temperature(0.9f).top_p(1).guidance(2);
+      same(
+          "logits_stats_product_workspace",
+          arena.allocate(JAVA_LONG),
+          y -> SylvesterFfi.syl_logits_stats_product_workspace(how, type, 100, 8, 3, 1, 2, y),
+          y ->
+              sylvester.syl_logits_stats_product_workspace(
+                  jniHow, type, 100, 8, 3, 1, 2, longs(y)));
+      MemorySegment workspace = arena.allocate(1 << 21);
+      same(
+          "logits_stats_product",
+          arena.allocate(dev.sylvester.kernels.ffi.syl_logits_stats.layout(), 3),
+          y ->
+              SylvesterFfi.syl_logits_stats_product_f32(
+                  how,
+                  type,
+                  packed,
+                  100,
+                  8,
+                  x,
+                  other,
+                  8,
+                  3,
+                  streams,
+                  y,
+                  workspace,
+                  workspace.byteSize(),
+                  pool),
+          y ->
+              sylvester.syl_logits_stats_product_f32(
+                  jniHow,
+                  type,
+                  pointer(packed),
+                  100,
+                  8,
+                  floats(x),
+                  floats(other),
+                  8,
+                  3,
+                  longs(streams),
+                  new syl_logits_stats(pointer(y)),
+                  pointer(workspace),
+                  workspace.byteSize(),
+                  jniPool));
+    }
+  }
+
+  @Test
   void diffusionRules() {
     MemorySegment logits = gaussian(500);
     MemorySegment stats = arena.allocate(dev.sylvester.kernels.ffi.syl_logits_stats.layout(), 5);

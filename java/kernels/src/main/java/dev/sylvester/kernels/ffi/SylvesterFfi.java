@@ -1264,6 +1264,146 @@ public class SylvesterFfi extends Layouts {
         }
     }
 
+    private static class syl_logits_stats_product_workspace {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_logits_stats_product_workspace");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_logits_stats_product_workspace(const syl_logits_options *options, syl_dtype type, int64_t n, int64_t k, int64_t m, int32_t with_guidance, int32_t threads, int64_t *bytes)
+     * }
+     */
+    public static FunctionDescriptor syl_logits_stats_product_workspace$descriptor() {
+        return syl_logits_stats_product_workspace.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_logits_stats_product_workspace(const syl_logits_options *options, syl_dtype type, int64_t n, int64_t k, int64_t m, int32_t with_guidance, int32_t threads, int64_t *bytes)
+     * }
+     */
+    public static MethodHandle syl_logits_stats_product_workspace$handle() {
+        return syl_logits_stats_product_workspace.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_logits_stats_product_workspace(const syl_logits_options *options, syl_dtype type, int64_t n, int64_t k, int64_t m, int32_t with_guidance, int32_t threads, int64_t *bytes)
+     * }
+     */
+    public static MemorySegment syl_logits_stats_product_workspace$address() {
+        return syl_logits_stats_product_workspace.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_logits_stats_product_workspace(const syl_logits_options *options, syl_dtype type, int64_t n, int64_t k, int64_t m, int32_t with_guidance, int32_t threads, int64_t *bytes)
+     * }
+     */
+    public static int syl_logits_stats_product_workspace(MemorySegment options, int type, long n, long k, long m, int with_guidance, int threads, MemorySegment bytes) {
+        var mh$ = syl_logits_stats_product_workspace.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_logits_stats_product_workspace", options, type, n, k, m, with_guidance, threads, bytes);
+            }
+            return (int)mh$.invokeExact(options, type, n, k, m, with_guidance, threads, bytes);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_logits_stats_product_f32 {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_logits_stats_product_f32");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_logits_stats_product_f32(const syl_logits_options *options, syl_dtype type, const void *packed, int64_t n, int64_t k, const float *x, const float *unconditional, int64_t x_stride, int64_t m, const uint64_t *streams, syl_logits_stats *stats, void *workspace, int64_t workspace_bytes, syl_pool *pool)
+     * }
+     */
+    public static FunctionDescriptor syl_logits_stats_product_f32$descriptor() {
+        return syl_logits_stats_product_f32.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_logits_stats_product_f32(const syl_logits_options *options, syl_dtype type, const void *packed, int64_t n, int64_t k, const float *x, const float *unconditional, int64_t x_stride, int64_t m, const uint64_t *streams, syl_logits_stats *stats, void *workspace, int64_t workspace_bytes, syl_pool *pool)
+     * }
+     */
+    public static MethodHandle syl_logits_stats_product_f32$handle() {
+        return syl_logits_stats_product_f32.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_logits_stats_product_f32(const syl_logits_options *options, syl_dtype type, const void *packed, int64_t n, int64_t k, const float *x, const float *unconditional, int64_t x_stride, int64_t m, const uint64_t *streams, syl_logits_stats *stats, void *workspace, int64_t workspace_bytes, syl_pool *pool)
+     * }
+     */
+    public static MemorySegment syl_logits_stats_product_f32$address() {
+        return syl_logits_stats_product_f32.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_logits_stats_product_f32(const syl_logits_options *options, syl_dtype type, const void *packed, int64_t n, int64_t k, const float *x, const float *unconditional, int64_t x_stride, int64_t m, const uint64_t *streams, syl_logits_stats *stats, void *workspace, int64_t workspace_bytes, syl_pool *pool)
+     * }
+     */
+    public static int syl_logits_stats_product_f32(MemorySegment options, int type, MemorySegment packed, long n, long k, MemorySegment x, MemorySegment unconditional, long x_stride, long m, MemorySegment streams, MemorySegment stats, MemorySegment workspace, long workspace_bytes, MemorySegment pool) {
+        var mh$ = syl_logits_stats_product_f32.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_logits_stats_product_f32", options, type, packed, n, k, x, unconditional, x_stride, m, streams, stats, workspace, workspace_bytes, pool);
+            }
+            return (int)mh$.invokeExact(options, type, packed, n, k, x, unconditional, x_stride, m, streams, stats, workspace, workspace_bytes, pool);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
     private static class syl_logits_sample_workspace {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
             SylvesterFfi.C_INT,

@@ -1,5 +1,7 @@
 package dev.sylvester.runner.diffusion;
 
+import dev.sylvester.kernels.LogitsOptions;
+import dev.sylvester.kernels.LogitsStats;
 import java.lang.foreign.MemorySegment;
 
 /**
@@ -33,6 +35,32 @@ public interface Denoiser extends AutoCloseable {
    * @return count x vocabSize floats, perhaps with others behind them; overwritten by the next call
    */
   MemorySegment logits(int[] canvases, int[] rows, int count);
+
+  /**
+   * Statistics of rows that the last pass computed, where they can be had without storing logits:
+   * the same bits.
+   *
+   * @param canvases canvas of each row
+   * @param rows their positions; with guidance those of the unconditional canvases behind the
+   *     others
+   * @param count results
+   * @param guided whether there are unconditional rows, as many
+   * @param options of the statistics
+   * @param streams a number for each result that names its random numbers
+   * @param stats takes the results
+   * @return false: nothing was done, {@link #logits} has to be asked
+   * @throws dev.sylvester.kernels.SylvesterException when the logits of a row are not finite
+   */
+  default boolean statistics(
+      int[] canvases,
+      int[] rows,
+      int count,
+      boolean guided,
+      LogitsOptions options,
+      MemorySegment streams,
+      LogitsStats stats) {
+    return false;
+  }
 
   @Override
   default void close() {}

@@ -2,6 +2,7 @@ package dev.sylvester.runner.diffusion;
 
 import dev.sylvester.kernels.LogitsOptions;
 import dev.sylvester.kernels.LogitsStats;
+import dev.sylvester.kernels.Status;
 import dev.sylvester.kernels.SylvesterException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -57,22 +58,46 @@ final class NativeStats implements RowStats {
       MemorySegment logits, MemorySegment unconditional, Predictions of, Decoding at) {
     this.logits = logits;
     this.unconditional = unconditional;
-    options.step(at.step());
-    for (int r = 0; r < of.count(); r++) {
-      streams.setAtIndex(ValueLayout.JAVA_LONG, r, of.position(r));
-    }
+    name(of, at);
     int count = of.count();
     try {
       stats.compute(
           options, logits, unconditional, vocabSize, count, vocabSize, null, streams, count, null);
     } catch (SylvesterException e) {
-      for (int r = 0; r < count; r++) {
-        if (Double.isNaN(stats.tail(r))) {
-          throw RowStats.notFinite(of.position(r), at);
-        }
-      }
-      throw e;
+      throw explained(e, of, at);
     }
+  }
+
+  @Override
+  public boolean compute(
+      Denoiser denoiser, int[] canvases, int[] rows, Predictions of, Decoding at) {
+    if (sampling.filters() || at.rule().readsProbabilities()) {
+      return false;
+    }
+    logits = null;
+    name(of, at);
+    try {
+      return denoiser.statistics(canvases, rows, of.count(), at.guided(), options, streams, stats);
+    } catch (SylvesterException e) {
+      throw explained(e, of, at);
+    }
+  }
+
+  /** The random numbers. */
+  private void name(Predictions of, Decoding at) {
+    options.step(at.step());
+    for (int r = 0; r < of.count(); r++) {
+      streams.setAtIndex(ValueLayout.JAVA_LONG, r, of.position(r));
+    }
+  }
+
+  private RuntimeException explained(SylvesterException e, Predictions of, Decoding at) {
+    for (int r = 0; e.status() == Status.BAD_DATA && r < of.count(); r++) {
+      if (Double.isNaN(stats.tail(r))) {
+        return RowStats.notFinite(of.position(r), at);
+      }
+    }
+    return e;
   }
 
   @Override
@@ -92,6 +117,9 @@ final class NativeStats implements RowStats {
 
   @Override
   public double probability(int r, int v) {
+    if (logits == null || sampling.filters()) {
+      throw new IllegalStateException("only rules that read probabilities know those of any token");
+    }
     if (impossible[v]) {
       return 0;
     }

@@ -13,6 +13,17 @@ interface RowStats {
    */
   void compute(MemorySegment logits, MemorySegment unconditional, Predictions of, Decoding at);
 
+  /**
+   * The same of rows that the denoiser does not have to store.
+   *
+   * @param rows of the predictions, and the unconditional ones behind them
+   * @return false: not possible, and nothing was done
+   */
+  default boolean compute(
+      Denoiser denoiser, int[] canvases, int[] rows, Predictions of, Decoding at) {
+    return false;
+  }
+
   int argmax(int r);
 
   int token(int r);

@@ -92,6 +92,11 @@ public final class AdapterSet {
     return added.length == 0 ? NOTHING : added[projection.index()];
   }
 
+  /** Whether a projection gets anything. */
+  boolean changes(Projection projection) {
+    return !of(projection).changes.isEmpty();
+  }
+
   /** Factors on the outputs of a projection's own weights, or null where they are 1. */
   float[] gain(Projection projection) {
     return of(projection).gain;

@@ -2,6 +2,9 @@ package dev.sylvester.runner.layers;
 
 import dev.sylvester.kernels.DType;
 import dev.sylvester.kernels.FloatCache;
+import dev.sylvester.kernels.LogitsOptions;
+import dev.sylvester.kernels.LogitsStats;
+import dev.sylvester.kernels.Matrix;
 import dev.sylvester.kernels.ThreadPool;
 import dev.sylvester.runner.diffusion.Pass;
 import dev.sylvester.runner.format.ModelConfig;
@@ -31,8 +34,8 @@ public final class CanvasEvaluator implements AutoCloseable {
   private int length;
   private Arena headArena = Arena.ofShared();
   private MemorySegment hidden = MemorySegment.NULL;
-  private MemorySegment logits = MemorySegment.NULL;
-  private MemorySegment[] hiddenParts;
+  private RowSlices hiddenRows;
+  private MemorySegment logits;
   private Projection.Outputs[] logitsParts;
   private int headRows;
   private Scratch scratch;
@@ -139,6 +142,55 @@ public final class CanvasEvaluator implements AutoCloseable {
    * @return count rows, and others behind them; overwritten by the next call
    */
   public MemorySegment logits(int[] texts, int[] positions, int count) {
+    gather(texts, positions, count);
+    prepareLogits();
+    for (int first = 0; first < count; first += HEAD_ROWS) {
+      transformer.head(
+          scratch,
+          hiddenRows.from(first),
+          Math.min(HEAD_ROWS, count - first),
+          logitsParts[first / HEAD_ROWS]);
+    }
+    return logits;
+  }
+
+  /**
+   * Statistics of such rows without storing logits: the same bits.
+   *
+   * @param guided whether there are as many unconditional rows behind the others
+   * @param count of results
+   * @return false where the head is not one matrix, nothing is done then
+   */
+  public boolean statistics(
+      int[] texts,
+      int[] positions,
+      int count,
+      boolean guided,
+      LogitsOptions options,
+      MemorySegment streams,
+      LogitsStats stats) {
+    Matrix head = weights.head().onlyMatrix();
+    if (head == null || scratch.adapters.changes(weights.head())) {
+      return false;
+    }
+    int rows = guided ? 2 * count : count;
+    gather(texts, positions, rows);
+    transformer.norm(hidden, rows, hidden);
+    stats.compute(
+        options,
+        head,
+        hidden,
+        guided ? hiddenRows.from(count) : null,
+        config.hiddenSize(),
+        count,
+        streams,
+        scratch.workspace,
+        pool);
+    return true;
+  }
+
+  /** Rows that the head reads. */
+  private void gather(int[] texts, int[] positions, int count) {
     long hiddenBytes = (long) config.hiddenSize() * Float.BYTES;
     prepareHead(count);
     for (int i = 0; i < count; i++) {
@@ -149,14 +201,6 @@ public final class CanvasEvaluator implements AutoCloseable {
           i * hiddenBytes,
           hiddenBytes);
     }
-    for (int first = 0; first < count; first += HEAD_ROWS) {
-      transformer.head(
-          scratch,
-          hiddenParts[first / HEAD_ROWS],
-          Math.min(HEAD_ROWS, count - first),
-          logitsParts[first / HEAD_ROWS]);
-    }
-    return logits;
   }
 
   private long row(int text, int position) {
@@ -180,12 +224,18 @@ public final class CanvasEvaluator implements AutoCloseable {
     headArena.close();
     headArena = Arena.ofShared();
     hidden = headArena.allocate((long) headRows * config.hiddenSize() * Float.BYTES, 64);
+    hiddenRows = new RowSlices(hidden, config.hiddenSize(), headRows);
+    logits = null;
+  }
+
+  private void prepareLogits() {
+    if (logits != null) {
+      return;
+    }
     logits = headArena.allocate((long) headRows * config.vocabSize() * Float.BYTES, 64);
-    hiddenParts = new MemorySegment[headRows / HEAD_ROWS];
-    logitsParts = new Projection.Outputs[hiddenParts.length];
-    for (int i = 0; i < hiddenParts.length; i++) {
+    logitsParts = new Projection.Outputs[headRows / HEAD_ROWS];
+    for (int i = 0; i < logitsParts.length; i++) {
       long first = (long) i * HEAD_ROWS * Float.BYTES;
-      hiddenParts[i] = hidden.asSlice(first * config.hiddenSize());
       logitsParts[i] = weights.head().outputs(logits.asSlice(first * config.vocabSize()));
     }
   }

@@ -76,6 +76,11 @@ final class Projection {
     return parts.stream().limit(part).mapToLong(Part::rows).sum();
   }
 
+  /** The matrix, where one without bias is all there is; else null. */
+  Matrix onlyMatrix() {
+    return groups.size() == 1 && groups.getFirst().bias == null ? groups.getFirst().matrix : null;
+  }
+
   private static int endOfGroup(ModelFile file, List<Part> parts, int begin, long cols) {
     DType type = weight(file, parts.get(begin), cols).dtype();
     int end = begin + 1;

@@ -145,9 +145,14 @@ final class Transformer {
 
   /** Logits of hidden states; logits: rows of the vocabulary's size. Fills {@code s.normed}. */
   void head(Scratch s, MemorySegment hidden, int rows, Projection.Outputs logits) {
-    long width = config.hiddenSize();
-    Nn.rmsNorm(hidden, width, weights.norm(), eps, rows, width, s.normed, width, pool);
+    norm(hidden, rows, s.normed);
     project(s, rows, logits);
+  }
+
+  /** The last norm, perhaps in place. */
+  void norm(MemorySegment hidden, int rows, MemorySegment normed) {
+    long width = config.hiddenSize();
+    Nn.rmsNorm(hidden, width, weights.norm(), eps, rows, width, normed, width, pool);
   }
 
   /** The same for a tree: rows of logits are its nodes in their own order. */
