@@ -86,6 +86,23 @@ class DiffusionCliTest {
         .allSatisfy(step -> assertThat(step.intValue()).isNotNegative());
   }
 
+  /** The rule does not look at confidences, so that only proposals can differ. */
+  private static String filtered(String... sampling) {
+    List<String> all =
+        new ArrayList<>(List.of("--gen-length", "16", "--steps", "4", "--commit", "origin"));
+    all.add("--json");
+    all.addAll(List.of(sampling));
+    return generate(all.toArray(String[]::new)).json().get("tokens").toString();
+  }
+
+  @Test
+  void filtersComeBeforeTheProposal() {
+    String best = filtered();
+    assertThat(filtered("--temperature", "5")).isNotEqualTo(best);
+    assertThat(filtered("--temperature", "5", "--top-k", "1")).isEqualTo(best);
+    assertThat(filtered("--temperature", "5", "--top-p", "1e-6")).isEqualTo(best);
+  }
+
   @Test
   void delaysTheCache() {
     String[] arguments = {"--gen-length", "16", "--steps", "8", "--json", "--cache"};
