@@ -98,6 +98,12 @@ void ComputeTile(const Product& product, int64_t row_chunk, int64_t index, int32
   }
 }
 
+// Where a token stands in a list of ids, or -1.
+int64_t PlaceOf(const int32_t* ids, int64_t count, int32_t token) {
+  const int32_t* const id = std::lower_bound(ids, ids + count, token);
+  return id < ids + count && *id == token ? id - ids : -1;
+}
+
 // z of the tokens that a row's end asks for.
 struct KeptLogit {
   const Product& product;
@@ -106,11 +112,9 @@ struct KeptLogit {
   float operator()(int32_t token) const {
     const syl_logits_options& options = product.job.options;
     const float* const z = product.Listed(row);
-    const int32_t* const banned = std::lower_bound(options.banned, options.banned + options.banned_count, token);
-    if (banned < options.banned + options.banned_count && *banned == token) return z[banned - options.banned];
-    const int32_t* const ignored = std::lower_bound(options.ignored, options.ignored + options.ignored_count, token);
-    if (ignored < options.ignored + options.ignored_count && *ignored == token) {
-      return z[options.banned_count + (ignored - options.ignored)];
+    if (const int64_t place = PlaceOf(options.banned, options.banned_count, token); place >= 0) return z[place];
+    if (const int64_t place = PlaceOf(options.ignored, options.ignored_count, token); place >= 0) {
+      return z[options.banned_count + place];
     }
     return product.Parts(row)[token / kLogitsChunk].drawn;
   }

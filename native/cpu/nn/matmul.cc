@@ -6,6 +6,7 @@
 #include <cstring>
 #include <limits>
 
+#include "native/common/align.h"
 #include "native/common/pool.h"
 #include "native/common/status.h"
 #include "native/common/tier.h"
@@ -71,8 +72,7 @@ int64_t MatMulWorkspaceBytes(syl_dtype type, const PackedLayout& layout, int64_t
 
 void PrepareMatMul(void* workspace, MatMul* mm, syl_pool* pool) {
   const Tier tier = CurrentTier();
-  const uintptr_t mask = kPackedAlignment - 1;
-  mm->steps = reinterpret_cast<uint8_t*>((reinterpret_cast<uintptr_t>(workspace) + mask) & ~mask);
+  mm->steps = Aligned(workspace);
   mm->chunk_rows = ChunkRows(mm->m);
   mm->pairs = mm->m >= kFewestRowsForPairs && kMultiplyPairs[tier] != kMultiply[tier];
   // Costs are in bytes read; a weight used for many rows costs about as much as one more read for every four rows.

@@ -72,15 +72,9 @@ using namespace sylvester::cuda;
 syl_status syl_cuda_dlm_select(const syl_dlm_rule* rule, const syl_logits_stats* stats, const uint8_t* masked,
                                int64_t count, int32_t* selected, int64_t* selected_count, syl_cuda_stream stream) {
   if (const syl_status bad = CheckDlmCall(__func__, rule, stats, count, selected, selected_count)) return bad;
-  const auto is_aligned = [](const void* pointer, uintptr_t bytes) {
-    return reinterpret_cast<uintptr_t>(pointer) % bytes == 0;
-  };
-  SYL_REQUIRE(is_aligned(stats, 8), SYL_BAD_VALUE, "stats is %p, must be aligned to 8 bytes",
-              static_cast<const void*>(stats));
-  SYL_REQUIRE(is_aligned(selected, 4), SYL_BAD_VALUE, "selected is %p, must be aligned to 4 bytes",
-              static_cast<const void*>(selected));
-  SYL_REQUIRE(is_aligned(selected_count, 8), SYL_BAD_VALUE, "selected_count is %p, must be aligned to 8 bytes",
-              static_cast<const void*>(selected_count));
+  if (const syl_status bad = CheckAligned(__func__, "stats", stats, 8)) return bad;
+  if (const syl_status bad = CheckAligned(__func__, "selected", selected, 4)) return bad;
+  if (const syl_status bad = CheckAligned(__func__, "selected_count", selected_count, 8)) return bad;
   const DlmCall call = {*rule, stats, masked, count, selected, selected_count};
   SYL_CUDA(Launch(DlmSelectKernel, dim3(1), dim3(kDlmThreads), SpecBlock::kSharedBytes,
                   static_cast<cudaStream_t>(stream), call));

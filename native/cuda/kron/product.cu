@@ -68,12 +68,6 @@ cudaError_t LaunchKronStep(const KronStep& step, const float* a, syl_dtype type,
                 call);
 }
 
-syl_status CheckAligned(const char* function, const char* name, const void* pointer, int64_t bytes) {
-  if (reinterpret_cast<uintptr_t>(pointer) % static_cast<uintptr_t>(bytes) == 0) return SYL_OK;
-  return Fail(SYL_BAD_VALUE, "%s: %s is %p, must be aligned to %d bytes", function, name, pointer,
-              static_cast<int>(bytes));
-}
-
 syl_status CheckKronAligned(const char* function, const syl_kron& kron) {
   const int64_t element = syl_dtype_block_bytes(kron.type);
   const syl_status status = CheckAligned(function, "kron->u", kron.u, element);

@@ -26,8 +26,6 @@ cudaError_t LaunchKron(const syl_kron& kron, bool transposed, float scale, const
 // Of LaunchKron, in either direction.
 int64_t KronWorkspaceBytes(const KronShape& shape, int64_t rows);
 
-syl_status CheckAligned(const char* function, const char* name, const void* pointer, int64_t bytes);
-
 // That u and v of a checked adapter are aligned to their elements.
 syl_status CheckKronAligned(const char* function, const syl_kron& kron);
 

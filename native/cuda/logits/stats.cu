@@ -29,12 +29,6 @@ struct LogitsLayout {
   int64_t banned, ignored, parts, sums, weights, bytes;
 };
 
-syl_status CheckAligned(const char* function, const char* name, const void* pointer, uintptr_t alignment) {
-  if (reinterpret_cast<uintptr_t>(pointer) % alignment == 0) return SYL_OK;
-  return Fail(SYL_BAD_VALUE, "%s: %s is %p, must be aligned to %d bytes", function, name, pointer,
-              static_cast<int>(alignment));
-}
-
 }  // namespace
 }  // namespace sylvester::cuda
 
@@ -63,11 +57,11 @@ syl_status syl_cuda_logits_stats_of(const syl_logits_options* options, const voi
   const LogitsLayout layout(*options, cols, count);
   SYL_REQUIRE(workspace_bytes >= layout.bytes, SYL_WORKSPACE, "workspace_bytes is %lld, must be at least %lld",
               static_cast<long long>(workspace_bytes), static_cast<long long>(layout.bytes));
-  const uintptr_t element = options->type == SYL_F32 ? 4 : 2;
+  const int64_t element = options->type == SYL_F32 ? 4 : 2;
   const struct {
     const char* name;
     const void* pointer;
-    uintptr_t alignment;
+    int64_t alignment;
   } pointers[] = {{"logits", logits, element},
                   {"unconditional", unconditional, element},
                   {"list", list, 4},

@@ -204,11 +204,6 @@ unsigned Threads(int64_t cols) {
   return static_cast<unsigned>(std::min<int64_t>((chunks + 1) / 2 * 32, kSpecMostThreads));
 }
 
-syl_status CheckDevicePointer(const char* function, const char* name, const void* pointer) {
-  if (reinterpret_cast<uintptr_t>(pointer) % 4 == 0) return SYL_OK;
-  return Fail(SYL_BAD_VALUE, "%s: %s is %p, must be aligned to 4 bytes", function, name, pointer);
-}
-
 syl_status CheckDevicePointers(const char* function, const syl_spec_batch& batch, const syl_spec_result& result) {
   const struct {
     const char* name;
@@ -222,7 +217,7 @@ syl_status CheckDevicePointers(const char* function, const syl_spec_batch& batch
                   {"result->acceptance", result.acceptance},
                   {"result->flags", result.flags}};
   for (const auto& p : pointers) {
-    if (const syl_status status = CheckDevicePointer(function, p.name, p.pointer)) return status;
+    if (const syl_status status = CheckAligned(function, p.name, p.pointer, 4)) return status;
   }
   return SYL_OK;
 }

@@ -180,13 +180,7 @@ TEST(LogitsFilters, FusedTiersThreadsAndListsAgreeBitForBit) {
   std::vector<syl_logits_stats> first;
   for (const std::string& tier : SupportedTiers()) {
     const TierGuard guard(tier);
-    std::vector<syl_logits_stats> one_by_one;
-    for (int32_t r = 0; r < 9; ++r) {
-      LogitsCall one = call;
-      one.list = &r;
-      one.count = 1;
-      one_by_one.push_back(StatsOf(one)[0]);
-    }
+    const std::vector<syl_logits_stats> one_by_one = StatsOfEach(call);
     for (const int32_t threads : {1, 3}) EXPECT_TRUE(Same(StatsOf(call, NewPool(threads).get()), one_by_one)) << tier;
     if (!IsFused(tier)) continue;
     if (first.empty()) first = one_by_one;

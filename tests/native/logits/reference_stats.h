@@ -54,6 +54,18 @@ inline std::vector<syl_logits_stats> StatsOf(const LogitsCall& job, syl_pool* po
   return stats;
 }
 
+// The same, a call for each row.
+inline std::vector<syl_logits_stats> StatsOfEach(const LogitsCall& job) {
+  std::vector<syl_logits_stats> stats;
+  for (int32_t r = 0; r < job.rows; ++r) {
+    LogitsCall one = job;
+    one.list = &r;
+    one.count = 1;
+    stats.push_back(StatsOf(one)[0]);
+  }
+  return stats;
+}
+
 inline bool Same(const std::vector<syl_logits_stats>& a, const std::vector<syl_logits_stats>& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), sizeof(a[0]) * a.size()) == 0;
 }

@@ -193,13 +193,7 @@ TEST(LogitsRows, FusedTiersThreadsAndBatchesAgreeBitForBit) {
       std::vector<syl_logits_stats> first;
       for (const std::string& tier : SupportedTiers()) {
         const TierGuard guard(tier);
-        std::vector<syl_logits_stats> one_by_one;
-        for (int32_t r = 0; r < 53; ++r) {
-          LogitsCall one = job;
-          one.list = &r;
-          one.count = 1;
-          one_by_one.push_back(StatsOf(one)[0]);
-        }
+        const std::vector<syl_logits_stats> one_by_one = StatsOfEach(job);
         for (const int32_t threads : {1, 2, 5}) EXPECT_TRUE(Same(StatsOf(job, NewPool(threads).get()), one_by_one));
         if (!IsFused(tier)) continue;
         if (first.empty()) first = one_by_one;
