@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.sylvester.runner.format.WholeFile;
 import dev.sylvester.runner.text.Message;
 import java.io.IOException;
 import java.lang.foreign.Arena;
@@ -13,13 +14,10 @@ import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.UUID;
 import java.util.zip.CRC32;
 
 /**
@@ -70,21 +68,12 @@ public final class SavedSession implements AutoCloseable {
     ByteBuffer front = ByteBuffer.allocate(aligned(json.length)).order(ByteOrder.LITTLE_ENDIAN);
     front.putLong(MAGIC).putInt(VERSION).putInt(json.length).putInt(crc(json)).put(json).rewind();
 
-    Path target = file.toAbsolutePath();
-    Path temporary = target.resolveSibling(target.getFileName() + "." + UUID.randomUUID() + ".tmp");
-    try (Arena scratch = Arena.ofConfined();
-        FileChannel channel =
-            FileChannel.open(temporary, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
-      MemorySegment cache = session.saveCache(scratch);
-      channel.write(front);
-      for (long at = 0; at < cache.byteSize(); ) {
-        long piece = Math.min(1 << 30, cache.byteSize() - at);
-        at += channel.write(cache.asSlice(at, piece).asByteBuffer());
-      }
-      channel.force(true);
-      Files.move(temporary, target, StandardCopyOption.ATOMIC_MOVE);
-    } finally {
-      Files.deleteIfExists(temporary);
+    try (Arena scratch = Arena.ofConfined()) {
+      WholeFile.write(
+          file,
+          List.of(
+              new WholeFile.Part(0, () -> MemorySegment.ofBuffer(front)),
+              new WholeFile.Part(front.capacity(), () -> session.saveCache(scratch))));
     }
   }
 

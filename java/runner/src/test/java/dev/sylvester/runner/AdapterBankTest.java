@@ -8,7 +8,6 @@ import dev.sylvester.runner.format.ModelFormatException;
 import dev.sylvester.runner.format.SafetensorsFile;
 import java.io.IOException;
 import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -53,12 +52,7 @@ class AdapterBankTest {
   }
 
   private SafetensorsFile.Floats random(Random random, long... shape) {
-    long count = shape.length == 1 ? shape[0] : shape[0] * shape[1];
-    MemorySegment data = arena.allocate(JAVA_FLOAT, count);
-    for (long i = 0; i < count; i++) {
-      data.setAtIndex(JAVA_FLOAT, i, (float) (0.3 * random.nextGaussian()));
-    }
-    return new SafetensorsFile.Floats(shape, data);
+    return PeftFiles.normal(arena, random, 0, 0.3, shape);
   }
 
   private Path lora(String name, long seed, boolean magnitude) throws IOException {
@@ -68,13 +62,11 @@ class AdapterBankTest {
     lora(tensors, layer + "self_attn.o_proj", HIDDEN, HEADS, random, magnitude);
     lora(tensors, layer + "mlp.up_proj", INNER, HIDDEN, random, magnitude);
     lora(tensors, layer + "mlp.down_proj", HIDDEN, INNER, random, magnitude);
-    Path made = Files.createDirectory(folder.resolve(name));
-    Files.writeString(
-        made.resolve("adapter_config.json"),
+    return PeftFiles.write(
+        folder.resolve(name),
         "{\"peft_type\": \"LORA\", \"r\": 2, \"lora_alpha\": 2, \"use_dora\": %s}"
-            .formatted(magnitude));
-    SafetensorsFile.write(made.resolve("adapter_model.safetensors"), tensors, Map.of());
-    return made;
+            .formatted(magnitude),
+        tensors);
   }
 
   private void lora(

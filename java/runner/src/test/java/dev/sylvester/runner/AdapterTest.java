@@ -51,12 +51,7 @@ class AdapterTest {
   }
 
   private SafetensorsFile.Floats random(long seed, long rows, long columns) {
-    Random random = new Random(seed);
-    MemorySegment data = arena.allocate(JAVA_FLOAT, rows * columns);
-    for (long i = 0; i < rows * columns; i++) {
-      data.setAtIndex(JAVA_FLOAT, i, (float) (0.2 * random.nextGaussian()));
-    }
-    return new SafetensorsFile.Floats(new long[] {rows, columns}, data);
+    return PeftFiles.normal(arena, new Random(seed), 0, 0.2, rows, columns);
   }
 
   private long[] shape(String module) {
@@ -65,10 +60,7 @@ class AdapterTest {
 
   private Path adapter(String name, String config, Map<String, SafetensorsFile.Floats> tensors)
       throws IOException {
-    Path made = Files.createDirectory(folder.resolve(name));
-    Files.writeString(made.resolve("adapter_config.json"), config);
-    SafetensorsFile.write(made.resolve("adapter_model.safetensors"), tensors, Map.of());
-    return made;
+    return PeftFiles.write(folder.resolve(name), config, tensors);
   }
 
   private Path lora(String name, String... modules) throws IOException {

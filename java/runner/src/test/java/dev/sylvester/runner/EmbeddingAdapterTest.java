@@ -45,12 +45,7 @@ class EmbeddingAdapterTest {
   }
 
   private SafetensorsFile.Floats random(long seed, long rows, long columns) {
-    Random random = new Random(seed);
-    MemorySegment data = arena.allocate(JAVA_FLOAT, rows * columns);
-    for (long i = 0; i < rows * columns; i++) {
-      data.setAtIndex(JAVA_FLOAT, i, (float) (0.3 * random.nextGaussian()));
-    }
-    return new SafetensorsFile.Floats(new long[] {rows, columns}, data);
+    return PeftFiles.normal(arena, new Random(seed), 0, 0.3, rows, columns);
   }
 
   private Map<String, Tensor> tensors(Path model) {
@@ -75,12 +70,8 @@ class EmbeddingAdapterTest {
     for (String module : modules) {
       all.putAll(factors(module, shape));
     }
-    Path made = Files.createDirectory(folder.resolve(name));
-    Files.writeString(
-        made.resolve("adapter_config.json"),
-        "{\"peft_type\": \"LORA\", \"r\": 3, \"lora_alpha\": 6}");
-    SafetensorsFile.write(made.resolve("adapter_model.safetensors"), all, Map.of());
-    return made;
+    return PeftFiles.write(
+        folder.resolve(name), "{\"peft_type\": \"LORA\", \"r\": 3, \"lora_alpha\": 6}", all);
   }
 
   private SafetensorsFile.Floats floats(Tensor tensor) {

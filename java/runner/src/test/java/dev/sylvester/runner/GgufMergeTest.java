@@ -49,22 +49,14 @@ class GgufMergeTest {
   }
 
   private SafetensorsFile.Floats random(long seed, long rows, long columns) {
-    Random random = new Random(seed);
-    MemorySegment data = arena.allocate(JAVA_FLOAT, rows * columns);
-    for (long i = 0; i < rows * columns; i++) {
-      data.setAtIndex(JAVA_FLOAT, i, (float) (0.2 * random.nextGaussian()));
-    }
-    return new SafetensorsFile.Floats(new long[] {rows, columns}, data);
+    return PeftFiles.normal(arena, new Random(seed), 0, 0.2, rows, columns);
   }
 
   private Path adapter(String name, String config, Map<String, SafetensorsFile.Floats> tensors)
       throws IOException {
-    Path made = Files.createDirectory(folder.resolve(name));
-    Files.writeString(made.resolve("adapter_config.json"), config);
     Map<String, SafetensorsFile.Floats> prefixed = new LinkedHashMap<>();
     tensors.forEach((key, value) -> prefixed.put("base_model.model." + key, value));
-    SafetensorsFile.write(made.resolve("adapter_model.safetensors"), prefixed, Map.of());
-    return made;
+    return PeftFiles.write(folder.resolve(name), config, prefixed);
   }
 
   /** alpha / r is 2. */

@@ -54,17 +54,14 @@ class MergeTest {
 
   /** alpha / r is 3. */
   private Adapter lora(String name, String module, float scale) throws IOException {
-    Path made = Files.createDirectory(folder.resolve(name));
-    Files.writeString(
-        made.resolve("adapter_config.json"),
-        "{\"peft_type\": \"LORA\", \"r\": 2, \"lora_alpha\": 6}");
     String prefix = "base_model.model." + module;
-    SafetensorsFile.write(
-        made.resolve("adapter_model.safetensors"),
-        Map.of(
-            prefix + ".lora_A.weight", floats(a, RANK, IN),
-            prefix + ".lora_B.weight", floats(b, OUT, RANK)),
-        Map.of());
+    Path made =
+        PeftFiles.write(
+            folder.resolve(name),
+            "{\"peft_type\": \"LORA\", \"r\": 2, \"lora_alpha\": 6}",
+            Map.of(
+                prefix + ".lora_A.weight", floats(a, RANK, IN),
+                prefix + ".lora_B.weight", floats(b, OUT, RANK)));
     return new Adapter(made, scale);
   }
 

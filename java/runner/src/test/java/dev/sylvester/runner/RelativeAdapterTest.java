@@ -1,6 +1,5 @@
 package dev.sylvester.runner;
 
-import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.sylvester.runner.adapt.Merge;
@@ -10,8 +9,6 @@ import dev.sylvester.runner.format.Tensor;
 import dev.sylvester.runner.hub.Progress;
 import java.io.IOException;
 import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -40,15 +37,6 @@ class RelativeAdapterTest {
     arena.close();
   }
 
-  private SafetensorsFile.Floats random(Random random, double mean, double spread, long... shape) {
-    long count = shape.length == 1 ? shape[0] : shape[0] * shape[1];
-    MemorySegment data = arena.allocate(JAVA_FLOAT, count);
-    for (long i = 0; i < count; i++) {
-      data.setAtIndex(JAVA_FLOAT, i, (float) (mean + spread * random.nextGaussian()));
-    }
-    return new SafetensorsFile.Floats(shape, data);
-  }
-
   private Path adapter(String name, Path model, boolean pissa, boolean dora) throws IOException {
     Map<String, Tensor> weights =
         SafetensorsFile.open(model.resolve("model.safetensors"), arena).tensors();
@@ -57,19 +45,20 @@ class RelativeAdapterTest {
     for (String module : MODULES) {
       long[] size = weights.get("model.layers.0." + module + ".weight").shape();
       String prefix = "base_model.model.model.layers.0." + module;
-      tensors.put(prefix + ".lora_A.weight", random(random, 0, 0.2, RANK, size[1]));
-      tensors.put(prefix + ".lora_B.weight", random(random, 0, 0.2, size[0], RANK));
+      tensors.put(
+          prefix + ".lora_A.weight", PeftFiles.normal(arena, random, 0, 0.2, RANK, size[1]));
+      tensors.put(
+          prefix + ".lora_B.weight", PeftFiles.normal(arena, random, 0, 0.2, size[0], RANK));
       if (dora) {
-        tensors.put(prefix + ".lora_magnitude_vector", random(random, 1, 0.3, size[0]));
+        tensors.put(
+            prefix + ".lora_magnitude_vector", PeftFiles.normal(arena, random, 1, 0.3, size[0]));
       }
     }
-    Path made = Files.createDirectory(folder.resolve(name));
-    Files.writeString(
-        made.resolve("adapter_config.json"),
+    return PeftFiles.write(
+        folder.resolve(name),
         "{\"peft_type\": \"LORA\", \"r\": 3, \"lora_alpha\": 6, \"use_dora\": %s, ".formatted(dora)
-            + "\"init_lora_weights\": %s}".formatted(pissa ? "\"pissa\"" : "true"));
-    SafetensorsFile.write(made.resolve("adapter_model.safetensors"), tensors, Map.of());
-    return made;
+            + "\"init_lora_weights\": %s}".formatted(pissa ? "\"pissa\"" : "true"),
+        tensors);
   }
 
   private static float[][] logits(Path path, List<Adapter> adapters) {

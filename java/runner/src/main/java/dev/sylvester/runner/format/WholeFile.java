@@ -12,20 +12,27 @@ import java.util.UUID;
 import java.util.function.Supplier;
 
 /** Files that are there as a whole or not at all. */
-final class WholeFile {
+public final class WholeFile {
   private static final long PIECE = 1 << 30;
 
   private WholeFile() {}
 
-  /** Bytes from a position on. */
-  record Part(long position, Supplier<MemorySegment> bytes) {}
+  /**
+   * A part of a file.
+   *
+   * @param position where it begins
+   * @param bytes gives its bytes, once
+   */
+  public record Part(long position, Supplier<MemorySegment> bytes) {}
 
   /**
    * Writes beside the file and renames: whoever has an old one open or mapped keeps it.
    *
+   * @param file the new one, or one that it takes the place of
    * @param parts each is asked for when those before it are written; between them are zeros
+   * @throws IOException when it cannot be written
    */
-  static void write(Path file, List<Part> parts) throws IOException {
+  public static void write(Path file, List<Part> parts) throws IOException {
     Path target = file.toAbsolutePath();
     Path temporary = target.resolveSibling(target.getFileName() + "." + UUID.randomUUID() + ".tmp");
     try (FileChannel channel =
