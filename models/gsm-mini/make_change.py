@@ -1,16 +1,13 @@
 #!/usr/bin/env python3
 """Word problems of a kind that GSM-mini has never seen: something is paid for, and the change is asked for.
 
-    make_change.py SEED COUNT [--without FILE] >FILE.jsonl
+    make_change.py SEED COUNT [--without FILE]... >FILE.jsonl
 
 Same form and words as train.jsonl, where nothing costs anything: a frozen head cannot say words that it never said. The
 same seed writes the same problems; no problem comes twice, and none that the other file has, so that a test set has
 nothing in common with its training set."""
 
-import argparse
-import json
-import pathlib
-import random
+import make_problems
 
 NAMES = "Amir Anna Bella David Emma Grace Henry Iris Kate Noah Olga Rosa Tina Zoe".split()
 THINGS = "apples balls beads candles cards cookies flowers kites oranges pencils shells".split()
@@ -32,24 +29,5 @@ def problem(generator):
     return {"question": question, "answer": answer}
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("seed", type=int)
-    parser.add_argument("count", type=int)
-    parser.add_argument("--without", type=pathlib.Path)
-    arguments = parser.parse_args()
-    seen = set()
-    if arguments.without:
-        seen = {json.loads(line)["question"] for line in arguments.without.read_text().splitlines()}
-    generator = random.Random(arguments.seed)
-    written = 0
-    while written < arguments.count:
-        made = problem(generator)
-        if made["question"] not in seen:
-            seen.add(made["question"])
-            print(json.dumps(made))
-            written += 1
-
-
 if __name__ == "__main__":
-    main()
+    make_problems.main(__doc__, problem)

@@ -7,6 +7,7 @@ The same seed writes the same problems; no problem comes twice, and none that on
 tested is never seen in training."""
 
 import argparse
+import itertools
 import json
 import pathlib
 import random
@@ -121,11 +122,11 @@ def problem(generator):
     return {"question": " ".join(story.question), "answer": " ".join(story.answer) + f" #### {story.count}"}
 
 
-def problems(seed, without):
+def problems(seed, without, make=problem):
     """Problems without end, none twice and none of the questions in `without`."""
     generator, seen = random.Random(seed), set(without)
     while True:
-        made = problem(generator)
+        made = make(generator)
         if made["question"] not in seen:
             seen.add(made["question"])
             yield made
@@ -136,16 +137,16 @@ def questions(path):
         return [json.loads(line)["question"] for line in lines]
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(description, make):
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("seed", type=int)
     parser.add_argument("count", type=int)
     parser.add_argument("--without", type=pathlib.Path, action="append", default=[])
     arguments = parser.parse_args()
-    endless = problems(arguments.seed, (question for path in arguments.without for question in questions(path)))
-    for _ in range(arguments.count):
-        print(json.dumps(next(endless)))
+    without = (question for path in arguments.without for question in questions(path))
+    for made in itertools.islice(problems(arguments.seed, without, make), arguments.count):
+        print(json.dumps(made))
 
 
 if __name__ == "__main__":
-    main()
+    main(__doc__, problem)
