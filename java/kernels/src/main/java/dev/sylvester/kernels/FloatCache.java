@@ -60,9 +60,22 @@ public final class FloatCache {
    */
   public FloatCache copy(Arena arena) {
     FloatCache copy = allocate(shape, arena);
-    copy.keys.copyFrom(keys);
-    copy.values.copyFrom(values);
+    copy.copyFrom(this);
     return copy;
+  }
+
+  /**
+   * Takes the tokens of another cache in place of its own.
+   *
+   * @param other of the same shape
+   */
+  public void copyFrom(FloatCache other) {
+    if (!other.shape.equals(shape)) {
+      throw new IllegalArgumentException(
+          "FloatCache.copyFrom: other is of %s, must be of %s".formatted(other.shape, shape));
+    }
+    keys.copyFrom(other.keys);
+    values.copyFrom(other.values);
   }
 
   /**

@@ -38,6 +38,11 @@ final class ModelDenoiser implements Denoiser {
   }
 
   @Override
+  public void copy(int from, int to) {
+    evaluator.copy(from, to);
+  }
+
+  @Override
   public void read(Pass pass) {
     evaluator.read(pass);
   }

@@ -159,6 +159,11 @@ class DiffusionModelTest {
     }
 
     @Override
+    public void copy(int from, int to) {
+      model.copy(from, to);
+    }
+
+    @Override
     public void read(Pass pass) {
       model.read(pass);
     }

@@ -31,9 +31,6 @@ final class DemoCommand implements Callable<Integer> {
   private static final int CANDIDATES = 4;
   private static final double REJECTION = 0.2; // probability of one that ends a draft
 
-  /** Enough to see what the ways cost. */
-  private static final int DIFFUSION_PROBLEMS = 2;
-
   /** A line of the closing table. */
   private record Row(String name, Score score, long cacheBytesPerToken, double tokensPerPass) {}
 
@@ -43,7 +40,7 @@ final class DemoCommand implements Callable<Integer> {
       names = {"-n", "--problems"},
       paramLabel = "N",
       defaultValue = "5",
-      description = "How many problems, 1..500. Default: 5.")
+      description = "How many problems, 1..500; twice as many for diffusion. Default: 5.")
   private int count;
 
   DemoCommand(Main main) {
@@ -75,7 +72,7 @@ final class DemoCommand implements Callable<Integer> {
       StopRule adaptive = new StopRule.Threshold(REJECTION, Drafting.LEAST, Drafting.MOST);
       rows.add(drafted("SpecDec++", plain, source, options(drafting, adaptive), chosen));
       printTable(rows);
-      new DiffusionDemo(main).run(chosen.subList(0, Math.min(count, DIFFUSION_PROBLEMS)));
+      new DiffusionDemo(main).run(problems.subList(0, Math.min(2 * count, problems.size())));
     }
     return 0;
   }

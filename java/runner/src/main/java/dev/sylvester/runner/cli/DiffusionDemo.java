@@ -11,14 +11,17 @@ import java.util.Locale;
 
 /** The part of the demo that fills canvases. */
 final class DiffusionDemo {
+  /** Tokens of a canvas: nearly all solutions are shorter. */
+  private static final String LENGTH = "/length=96";
+
   /** What a row is called, and the way it means. */
   private enum Way {
     FULL("full steps", "low-confidence"),
-    HALF("half the steps", "low-confidence/steps=32"),
-    THRESHOLD("threshold 0.9", "threshold:0.9"),
-    PROPHET("Prophet", "low-confidence/prophet"),
-    CACHED("cache + threshold", "threshold:0.9/dual"),
-    VOTE("vote of 6", "threshold:0.9/dual/hex=2");
+    HALF("half the steps", "low-confidence/steps=48"),
+    PROPHET("Prophet", "low-confidence/prophet:12,10,8"),
+    THRESHOLD("threshold 0.95", "threshold:0.95"),
+    CACHED("threshold + cache", "threshold:0.95/dual"),
+    VOTE("vote of 6", "threshold:0.95/dual/hex=2");
 
     final String title;
     final String way;
@@ -39,7 +42,7 @@ final class DiffusionDemo {
     try (Model model = Model.load("gsm-mini-diffusion", ModelOptions.defaults())) {
       List<DiffusionSetup> setups =
           Arrays.stream(Way.values())
-              .map(way -> EvalDiffusionCommand.setup(model, way.way))
+              .map(way -> EvalDiffusionCommand.setup(model, way.way + LENGTH))
               .toList();
       main.out.printf("%n%-18s %8s %10s %10s%n", "diffusion", "right", "passes", "tok/s");
       List<DiffusionComparison.Row> rows =

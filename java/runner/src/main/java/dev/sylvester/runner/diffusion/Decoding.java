@@ -275,7 +275,6 @@ public final class Decoding {
     for (int row = 0; row < predictions.count(); row++) {
       computed[rowOf(predictions.position(row))] = true;
     }
-    int rowsBefore = pass.rows();
     for (int i = 0; i < tokens.length; ) {
       int end = i;
       while (end < tokens.length && computed[end]) {
@@ -293,7 +292,11 @@ public final class Decoding {
       settled[i] = isKnown(i) && (!shifted || i + 1 == tokens.length || isKnown(i + 1));
     }
     passes += unconditional == null ? 1 : 2;
-    rowsComputed += pass.rows() - rowsBefore;
+  }
+
+  /** So many positions were computed for it alone, or for it and others. */
+  void computed(int rows) {
+    rowsComputed += rows;
   }
 
   private boolean isKnown(int position) {

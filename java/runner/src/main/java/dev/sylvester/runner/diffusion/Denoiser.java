@@ -23,6 +23,12 @@ public interface Denoiser extends AutoCloseable {
    */
   void reserve(int canvases, int length);
 
+  /**
+   * What passes computed of a canvas becomes that of another one; they go their own ways from then
+   * on.
+   */
+  void copy(int from, int to);
+
   /** One forward pass. */
   void read(Pass pass);
 

@@ -8,17 +8,19 @@ import java.util.List;
 import java.util.function.Predicate;
 
 /**
- * Fills canvases. Several of them are read together: a pass reads the weights once for all. Results
- * do not depend on what else is read. One thread at a time.
+ * Fills canvases. Several of them are read together: a pass reads the weights once for all, and
+ * computes once what several have in common. Results do not depend on what else is read. One thread
+ * at a time.
  */
 public final class DiffusionDecoder {
   private final Denoiser denoiser;
   private final Precision precision;
+  private final SharedReading reading;
   private final Pass pass = new Pass();
   private int[] canvases = new int[16];
   private int[] rows = new int[16];
   private int rowCount;
-  private boolean[] reading = new boolean[0];
+  private boolean[] asking = new boolean[0];
   private MemorySegment logits;
   private MemorySegment[] logitsFrom = new MemorySegment[16];
 
@@ -30,6 +32,7 @@ public final class DiffusionDecoder {
   /** With a model and other statistics. */
   public DiffusionDecoder(Denoiser denoiser, Precision precision) {
     this.denoiser = denoiser;
+    this.reading = new SharedReading(denoiser);
     this.precision = precision;
   }
 
@@ -53,14 +56,14 @@ public final class DiffusionDecoder {
       List<DiffusionRequest> requests, Predicate<List<DiffusionResult>> enough) {
     long start = System.nanoTime();
     Decoding[] active = new Decoding[requests.size()];
-    reading = new boolean[active.length];
+    asking = new boolean[active.length];
     int length = 0;
     for (int i = 0; i < active.length; i++) {
       DiffusionRequest request = requests.get(i);
       active[i] = new Decoding(request, denoiser.vocabSize(), denoiser.shifted(), precision);
       length = Math.max(length, request.canvas().tokens().length);
     }
-    denoiser.reserve(2 * active.length, length);
+    reading.reserve(2 * active.length, length);
     List<DiffusionResult> results = new ArrayList<>(Collections.nCopies(active.length, null));
     int left = active.length;
     while (true) {
@@ -81,7 +84,12 @@ public final class DiffusionDecoder {
           active[i].addTo(pass, 2 * i);
         }
       }
-      denoiser.read(pass);
+      reading.read(pass);
+      for (int i = 0; i < active.length; i++) {
+        if (active[i] != null) {
+          active[i].computed(reading.rows(2 * i) + reading.rows(2 * i + 1));
+        }
+      }
       predict(active, false);
       // Before another pass: these want more rows of this one.
       predict(active, true);
@@ -94,8 +102,8 @@ public final class DiffusionDecoder {
     int readers = 0;
     Decoding last = null;
     for (int i = 0; i < active.length; i++) {
-      reading[i] = active[i] != null && (!finishing || active[i].canFinish());
-      if (reading[i]) {
+      asking[i] = active[i] != null && (!finishing || active[i].canFinish());
+      if (asking[i]) {
         addRows(active[i], 2 * i);
         last = active[i];
         readers++;
@@ -113,7 +121,7 @@ public final class DiffusionDecoder {
     readFrom(denoiser.logits(canvases, rows, rowCount));
     int row = 0;
     for (int i = 0; i < active.length; i++) {
-      if (reading[i]) {
+      if (asking[i]) {
         row = accept(active[i], row);
       }
     }
@@ -147,7 +155,7 @@ public final class DiffusionDecoder {
     }
     for (int copy = 0; copy < copies; copy++) {
       for (int r = 0; r < predictions.count(); r++) {
-        canvases[rowCount] = canvas + copy;
+        canvases[rowCount] = reading.place(canvas + copy);
         rows[rowCount++] = decoding.rowOf(predictions.position(r));
       }
     }

@@ -9,7 +9,8 @@ import java.util.Set;
  * @param tokens of the generated part, as many as were asked for
  * @param steps of the schedule that were taken
  * @param forwardPasses passes of the model; with guidance two in a step
- * @param rowsComputed positions that went through the layers, in all passes
+ * @param rowsComputed positions that went through the layers, in all passes; those that serve
+ *     several canvases count for one of them
  * @param rowsPredicted rows that went through the output matrix
  * @param edits committed tokens that were replaced by others
  * @param committedAt the step of each generated token; -1: given, or unknown at the end

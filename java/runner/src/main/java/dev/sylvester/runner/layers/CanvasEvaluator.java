@@ -76,6 +76,13 @@ public final class CanvasEvaluator implements AutoCloseable {
     return caches[text][layer];
   }
 
+  /** Keys and values of a text become those of another one, too. */
+  public void copy(int from, int to) {
+    for (int layer = 0; layer < config.layers(); layer++) {
+      cache(to, layer).copyFrom(cache(from, layer));
+    }
+  }
+
   /** One pass. */
   public void read(Pass of) {
     pass.set(of);

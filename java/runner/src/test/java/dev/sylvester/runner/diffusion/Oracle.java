@@ -50,6 +50,11 @@ class Oracle implements Denoiser {
     return row;
   }
 
+  /** Row of one of its canvases. */
+  float[] row(int canvas, int[] tokens, int position) {
+    return row(tokens, position);
+  }
+
   @Override
   public int vocabSize() {
     return vocabSize;
@@ -67,6 +72,11 @@ class Oracle implements Denoiser {
   }
 
   @Override
+  public void copy(int from, int to) {
+    canvases[to] = canvases[from];
+  }
+
+  @Override
   public void read(Pass pass) {
     for (int i = 0; i < pass.count(); i++) {
       canvases[pass.canvas(i)] = pass.tokens(i).clone();
@@ -78,7 +88,7 @@ class Oracle implements Denoiser {
   public MemorySegment logits(int[] of, int[] positions, int count) {
     for (int i = 0; i < count; i++) {
       MemorySegment.copy(
-          row(canvases[of[i]], positions[i]),
+          row(of[i], canvases[of[i]], positions[i]),
           0,
           rows,
           ValueLayout.JAVA_FLOAT,
