@@ -16,6 +16,8 @@ namespace sylvester {
 namespace {
 
 constexpr int64_t kPanels = kLogitsChunk / kPanelRows;
+// Tiles have fewer rows where a small vocabulary has too few chunks for all threads.
+constexpr int64_t kTilesPerThread = 4, kFewestTileRows = 8;
 // A cache line more than a chunk, so that a column's lines do not all fall into one set of a cache.
 constexpr int64_t kTileStride = kLogitsChunk + 16;
 
@@ -139,12 +141,15 @@ syl_logits_stats FinishRow(const Product& product, int64_t row) {
 }
 
 void Compute(Product* product, syl_logits_stats* stats, syl_pool* pool) {
-  PrepareMatMul(product->workspace, &product->with, pool);
+  const int64_t rows = product->with.m, threads = Threads(pool);
+  const int64_t tile_rows = threads == 1 ? kMaxChunkRows
+                                         : std::clamp(rows * product->job.Chunks() / (threads * kTilesPerThread),
+                                                      kFewestTileRows, kMaxChunkRows);
+  PrepareMatMul(product->workspace, tile_rows, &product->with, pool);
   if (product->IsGuided()) {
-    PrepareMatMul(product->workspace + product->layout.unconditional_steps, &product->without, pool);
+    PrepareMatMul(product->workspace + product->layout.unconditional_steps, tile_rows, &product->without, pool);
   }
-  const int64_t rows = product->with.m;
-  std::fill_n(product->Races(0), rows * Threads(pool), -std::numeric_limits<double>::infinity());
+  std::fill_n(product->Races(0), rows * threads, -std::numeric_limits<double>::infinity());
   const int64_t row_chunks = product->with.Chunks(), chunks = product->job.Chunks();
   ParallelFor(pool, row_chunks * chunks,
               [&](int64_t task, int32_t worker) { ComputeTile(*product, task / chunks, task % chunks, worker); });

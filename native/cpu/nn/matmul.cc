@@ -29,7 +29,7 @@ constexpr MultiplyFunction kMultiplyPairs[kTierCount] = SYL_TIERS_VNNI(Multiply,
 int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // Balanced, so that the last chunk is not a small one.
-int64_t ChunkRows(int64_t m) { return m == 0 ? 1 : CeilDiv(m, CeilDiv(m, kMaxChunkRows)); }
+int64_t ChunkRows(int64_t m, int64_t most) { return m == 0 ? 1 : CeilDiv(m, CeilDiv(m, most)); }
 
 // Bytes from the first to the last element of rows x cols floats; -1 when that overflows.
 int64_t FloatBytes(int64_t rows, int64_t cols, int64_t stride) {
@@ -70,10 +70,10 @@ int64_t MatMulWorkspaceBytes(syl_dtype type, const PackedLayout& layout, int64_t
   return bytes;
 }
 
-void PrepareMatMul(void* workspace, MatMul* mm, syl_pool* pool) {
+void PrepareMatMul(void* workspace, int64_t most_chunk_rows, MatMul* mm, syl_pool* pool) {
   const Tier tier = CurrentTier();
   mm->steps = Aligned(workspace);
-  mm->chunk_rows = ChunkRows(mm->m);
+  mm->chunk_rows = ChunkRows(mm->m, most_chunk_rows);
   mm->pairs = mm->m >= kFewestRowsForPairs && kMultiplyPairs[tier] != kMultiply[tier];
   // Costs are in bytes read; a weight used for many rows costs about as much as one more read for every four rows.
   const int64_t rows_per_task = PiecesPerTask(mm->m, mm->k * static_cast<int64_t>(sizeof(float)), Threads(pool));
@@ -166,7 +166,7 @@ syl_status syl_nn_matmul_f32(syl_dtype type, const void* packed, int64_t n, int6
   mm.accumulate = (flags & SYL_MATMUL_ACCUMULATE) != 0;
   mm.y = y;
   mm.y_stride = y_stride;
-  PrepareMatMul(workspace, &mm, pool);
+  PrepareMatMul(workspace, kMaxChunkRows, &mm, pool);
   Run(mm, pool);
   return SYL_OK;
 }

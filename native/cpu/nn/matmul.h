@@ -69,8 +69,9 @@ struct MatMul {
 // Bytes of the workspace, with room to align it; -1 when that overflows.
 int64_t MatMulWorkspaceBytes(syl_dtype type, const PackedLayout& layout, int64_t m);
 
-// Puts the rows of x into the workspace and says how they lie there: then any part of y can be computed.
-void PrepareMatMul(void* workspace, MatMul* mm, syl_pool* pool);
+// Puts the rows of x into the workspace and says how they lie there, in chunks of at most most_chunk_rows <=
+// kMaxChunkRows: then any part of y can be computed.
+void PrepareMatMul(void* workspace, int64_t most_chunk_rows, MatMul* mm, syl_pool* pool);
 
 // The part of a prepared product that one chunk of rows and some panels give, with a y of its own.
 MatMul PartOfMatMul(const MatMul& mm, int64_t chunk, int64_t first_panel, int64_t panels, float* y, int64_t y_stride);
