@@ -59,14 +59,29 @@ class Exponential {
 
   template <class D, class V = hn::Vec<D>>
   HWY_INLINE V Of(D d, V clamped) const {
+    const V x[1] = {clamped};
+    V e[1];
+    OfEach(d, x, e);
+    return e[0];
+  }
+
+  // Of several vectors, step by step: one after the other their chains of instructions would fill the processor's
+  // scheduler while each waits for itself.
+  template <size_t kCount, class D, class V = hn::Vec<D>>
+  HWY_INLINE void OfEach(D d, const V (&clamped)[kCount], V (&e)[kCount]) const {
     // Adding 1.5 * 2^23 and more rounds to an integer, and leaves in the low bits what the exponent's bits will be.
     const V shift = hn::Set(d, shift_), one = hn::Set(d, 1.0f);
-    const V shifted = hn::MulAdd(clamped, hn::Set(d, 1.44269504f), shift);
-    const V n = hn::Sub(shifted, shift);
-    V r = hn::NegMulAdd(n, hn::Set(d, 0.693359375f), clamped);
-    r = hn::NegMulAdd(n, hn::Set(d, -2.12194440e-4f), r);
-    const V fraction = hn::MulAdd(hn::MulAdd(ExpTail(d, r), r, one), r, one);
-    return hn::Mul(fraction, hn::BitCast(d, hn::ShiftLeft<23>(hn::BitCast(hn::RebindToUnsigned<D>(), shifted))));
+    V shifted[kCount], n[kCount], r[kCount], q[kCount];
+    for (size_t i = 0; i < kCount; ++i) shifted[i] = hn::MulAdd(clamped[i], hn::Set(d, 1.44269504f), shift);
+    for (size_t i = 0; i < kCount; ++i) n[i] = hn::Sub(shifted[i], shift);
+    for (size_t i = 0; i < kCount; ++i) r[i] = hn::NegMulAdd(n[i], hn::Set(d, 0.693359375f), clamped[i]);
+    for (size_t i = 0; i < kCount; ++i) r[i] = hn::NegMulAdd(n[i], hn::Set(d, -2.12194440e-4f), r[i]);
+    ExpTails(d, r, q);
+    for (size_t i = 0; i < kCount; ++i) q[i] = hn::MulAdd(q[i], r[i], one);
+    for (size_t i = 0; i < kCount; ++i) q[i] = hn::MulAdd(q[i], r[i], one);
+    for (size_t i = 0; i < kCount; ++i) {
+      e[i] = hn::Mul(q[i], hn::BitCast(d, hn::ShiftLeft<23>(hn::BitCast(hn::RebindToUnsigned<D>(), shifted[i]))));
+    }
   }
 
   float top() const { return top_; }
@@ -128,7 +143,7 @@ struct BlockSums {
 
   HWY_INLINE void Block(const float* x) {
     const D d;
-    constexpr int64_t kStep = DoubleSum::kVirtualLanes, kSteps = kLogitsBlock / kStep;
+    constexpr int64_t kStep = DoubleSum::kVirtualLanes, kSteps = kLogitsBlock / kStep, kTogether = 4;
     const int64_t N = hn::MaxLanes(d);
     for (int64_t i = 0; i < block_bytes; i += 64) hwy::Prefetch(next + i);
     next += block_bytes;
@@ -137,14 +152,18 @@ struct BlockSums {
     V largest = second;
     for (int64_t v = 0; v < kStep / N; ++v) {
       V s[2], t[2];
-      for (int64_t j = 0; j < kSteps; ++j) {
-        const V value = hn::LoadU(d, x + v * N + j * kStep), clamped = exp.Clamp(d, value), e = exp.Of(d, clamped);
-        V &s_of = s[j % 2], &t_of = t[j % 2];
-        s_of = j < 2 ? e : hn::Add(s_of, e);
-        if (!kStatistics) continue;
-        const V below = hn::Sub(clamped, top);
-        t_of = j < 2 ? hn::Mul(below, e) : hn::MulAdd(below, e, t_of);
-        largest = Larger(d, largest, value);
+      for (int64_t j = 0; j < kSteps; j += kTogether) {
+        V clamped[kTogether], e[kTogether];
+        for (int64_t i = 0; i < kTogether; ++i) clamped[i] = exp.Clamp(d, hn::LoadU(d, x + v * N + (j + i) * kStep));
+        exp.OfEach(d, clamped, e);
+        for (int64_t i = 0; i < kTogether; ++i) {
+          V &s_of = s[i % 2], &t_of = t[i % 2];
+          s_of = j + i < 2 ? e[i] : hn::Add(s_of, e[i]);
+          if (!kStatistics) continue;
+          const V below = hn::Sub(clamped[i], top);
+          t_of = j + i < 2 ? hn::Mul(below, e[i]) : hn::MulAdd(below, e[i], t_of);
+          largest = Larger(d, largest, hn::LoadU(d, x + v * N + (j + i) * kStep));
+        }
       }
       Add(sum, v, hn::Add(s[0], s[1]));
       if (kStatistics) Add(weighted, v, hn::Add(t[0], t[1]));

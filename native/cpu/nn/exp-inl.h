@@ -16,13 +16,24 @@ namespace HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Minimax of (exp(r) - 1 - r) / r^2 on |r| <= ln(2) / 2: relative error of exp(r) below 2^-28.
+// Minimax of (exp(r) - 1 - r) / r^2 on |r| <= ln(2) / 2: relative error of exp(r) below 2^-28. Of several vectors,
+// step by step.
+template <size_t kCount, class D, class V = hn::Vec<D>>
+HWY_INLINE void ExpTails(D d, const V (&r)[kCount], V (&q)[kCount]) {
+  for (size_t i = 0; i < kCount; ++i) {
+    q[i] = hn::MulAdd(hn::Set(d, 0x1.6a23d2p-10f), r[i], hn::Set(d, 0x1.123a20p-7f));
+  }
+  for (size_t i = 0; i < kCount; ++i) q[i] = hn::MulAdd(q[i], r[i], hn::Set(d, 0x1.5558f2p-5f));
+  for (size_t i = 0; i < kCount; ++i) q[i] = hn::MulAdd(q[i], r[i], hn::Set(d, 0x1.555492p-3f));
+  for (size_t i = 0; i < kCount; ++i) q[i] = hn::MulAdd(q[i], r[i], hn::Set(d, 0x1.fffffcp-2f));
+}
+
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V ExpTail(D d, V r) {
-  V q = hn::MulAdd(hn::Set(d, 0x1.6a23d2p-10f), r, hn::Set(d, 0x1.123a20p-7f));
-  q = hn::MulAdd(q, r, hn::Set(d, 0x1.5558f2p-5f));
-  q = hn::MulAdd(q, r, hn::Set(d, 0x1.555492p-3f));
-  return hn::MulAdd(q, r, hn::Set(d, 0x1.fffffcp-2f));
+  const V of[1] = {r};
+  V q[1];
+  ExpTails(d, of, q);
+  return q[0];
 }
 
 // exp(x) = fraction * 2^exponent with fraction in [0.7, 1.5], for |x| < 2^21.
