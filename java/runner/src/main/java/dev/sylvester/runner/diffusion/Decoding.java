@@ -64,9 +64,9 @@ public final class Decoding {
     }
     request.sampling().requireTokensBelow(vocabSize);
     this.stats =
-        precision == Precision.F64
-            ? new DoubleStats(vocabSize, request.sampling(), canvas.maskId())
-            : new NativeStats(vocabSize, request.sampling(), canvas.maskId(), tokens.length);
+        precision == Precision.F32
+            ? new NativeStats(vocabSize, request.sampling(), canvas.maskId(), tokens.length)
+            : new ReferenceStats(vocabSize, request.sampling(), canvas.maskId(), precision);
   }
 
   /** What it began with. */

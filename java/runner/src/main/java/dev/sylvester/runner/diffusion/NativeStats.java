@@ -35,7 +35,7 @@ final class NativeStats implements RowStats {
     this.options =
         LogitsOptions.allocate(arena)
             .guidance((float) sampling.guidance())
-            .temperature((float) (1 / sampling.scale()))
+            .temperature((float) sampling.temperatureOfStatistics())
             .drawTemperature((float) sampling.temperature())
             .seed(sampling.seed())
             .topK(sampling.topK())
@@ -129,7 +129,7 @@ final class NativeStats implements RowStats {
       float u = unconditional.getAtIndex(ValueLayout.JAVA_FLOAT, index);
       z = u + (sampling.guidance() + 1) * (z - u);
     }
-    return Math.exp(z * sampling.scale() - stats.logSumExp(r));
+    return Math.exp(z / sampling.temperatureOfStatistics() - stats.logSumExp(r));
   }
 
   @Override

@@ -72,9 +72,9 @@ public record Sampling(
     return topK > 0 || topP < 1;
   }
 
-  /** What logits are multiplied by before confidence, margin and entropy. */
-  double scale() {
-    return tempered && temperature > 0 ? 1 / temperature : 1;
+  /** What logits are divided by before confidence, margin and entropy. */
+  double temperatureOfStatistics() {
+    return tempered && temperature > 0 ? temperature : 1;
   }
 
   /** The same with another temperature. */

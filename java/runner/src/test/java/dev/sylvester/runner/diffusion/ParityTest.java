@@ -7,13 +7,20 @@ import java.util.Arrays;
 import java.util.Set;
 import java.util.SplittableRandom;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.Parameter;
+import org.junit.jupiter.params.ParameterizedClass;
+import org.junit.jupiter.params.provider.EnumSource;
 
 /**
  * Tokens and commit steps of every position against the released loops, on made-up logits: blocks
  * of 1, 8, 32 and one block, remainders, guidance, end-token flags, shift, masks that win, ties,
  * constraints.
  */
+@ParameterizedClass
+@EnumSource(names = {"F64", "BF16_REF"})
 class ParityTest {
+  @Parameter private Precision precision;
+
   private static final int CASES = 10_000;
   private static final int VOCAB = 12;
   private static final int EOS = 1;
@@ -63,8 +70,13 @@ class ParityTest {
     return new Oracle(random.nextLong(), VOCAB, shifted, random.nextInt(3) == 0);
   }
 
-  private static ReferenceLoops reference(Oracle oracle, Canvas canvas) {
-    return new ReferenceLoops(oracle::row, oracle.shifted(), MASK, canvas.tokens());
+  private ReferenceLoops reference(Oracle oracle, Canvas canvas) {
+    return new ReferenceLoops(
+        oracle::row,
+        oracle.shifted(),
+        MASK,
+        canvas.tokens(),
+        value -> precision == Precision.F64 ? value : ReferenceLoops.toBfloat16(value));
   }
 
   /** The same numbers as the decoding has. */
@@ -197,7 +209,7 @@ class ParityTest {
       compare(name + " " + rule, request, oracle, want);
     } else {
       stuck++;
-      assertThatThrownBy(() -> new DiffusionDecoder(oracle, Precision.F64).fill(request))
+      assertThatThrownBy(() -> new DiffusionDecoder(oracle, precision).fill(request))
           .describedAs(name)
           .isInstanceOf(IllegalStateException.class)
           .hasMessageContaining("has committed no token in steps");
@@ -205,7 +217,7 @@ class ParityTest {
   }
 
   private void compare(String name, DiffusionRequest request, Oracle oracle, ReferenceLoops want) {
-    DiffusionResult got = new DiffusionDecoder(oracle, Precision.F64).fill(request);
+    DiffusionResult got = new DiffusionDecoder(oracle, precision).fill(request);
     int from = request.canvas().promptLength();
     assertThat(got.tokens())
         .describedAs(name)

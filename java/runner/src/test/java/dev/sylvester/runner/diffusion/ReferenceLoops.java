@@ -1,10 +1,12 @@
 package dev.sylvester.runner.diffusion;
 
 import java.util.Arrays;
+import java.util.function.DoubleUnaryOperator;
 
 /**
- * The released loops of LLaDA, Dream and Fast-dLLM, written down once more in plain 64-bit loops
- * over the whole canvas. Ties go to the lower position and the lower token.
+ * The released loops of LLaDA, Dream and Fast-dLLM, written down once more in plain loops over the
+ * whole canvas, every number rounded as the caller wants it. Ties go to the lower position and the
+ * lower token.
  */
 final class ReferenceLoops {
   /** Logits of every row of a canvas. */
@@ -20,18 +22,36 @@ final class ReferenceLoops {
   private final Network network;
   private final boolean shift;
   private final int mask;
+  private final DoubleUnaryOperator round;
   final int[] x;
   final int[] when;
   int passes;
   int stopStep = -1;
 
+  /** In 64-bit floats. */
   ReferenceLoops(Network network, boolean shift, int mask, int[] tokens) {
+    this(network, shift, mask, tokens, value -> value);
+  }
+
+  ReferenceLoops(
+      Network network, boolean shift, int mask, int[] tokens, DoubleUnaryOperator round) {
     this.network = network;
     this.shift = shift;
     this.mask = mask;
+    this.round = round;
     this.x = tokens.clone();
     this.when = new int[tokens.length];
     Arrays.fill(when, -1);
+  }
+
+  /** The nearest of the numbers with 8 significant bits, from a float. */
+  static double toBfloat16(double value) {
+    double step = Math.ulp((float) value) * 65536.0;
+    return Double.isInfinite(value) ? value : Math.rint((float) value / step) * step;
+  }
+
+  private double round(double value) {
+    return round.applyAsDouble(value);
   }
 
   private double[][] forward(int[] tokens) {
@@ -41,13 +61,13 @@ final class ReferenceLoops {
       float[] f = network.row(tokens, row);
       z[p] = new double[f.length];
       for (int v = 0; v < f.length; v++) {
-        z[p][v] = f[v];
+        z[p][v] = round(f[v]);
       }
     }
     return z;
   }
 
-  private static double[] softmax(double[] z) {
+  private double[] softmax(double[] z) {
     double max = Double.NEGATIVE_INFINITY;
     for (double value : z) {
       max = Math.max(max, value);
@@ -59,7 +79,7 @@ final class ReferenceLoops {
       sum += p[v];
     }
     for (int v = 0; v < z.length; v++) {
-      p[v] /= sum;
+      p[v] = round(p[v] / sum);
     }
     return p;
   }
@@ -108,11 +128,11 @@ final class ReferenceLoops {
 
   /** Prophet's check: mean raw gap of a region against staged thresholds. */
   record ProphetCheck(int from, int to, double high, double middle, double low) {
-    boolean fires(double[][] z, double progress) {
+    boolean fires(double[][] z, double progress, DoubleUnaryOperator round) {
       double sum = 0;
       for (int p = from; p < to; p++) {
         double[] two = twoLargest(z[p]);
-        sum += two[0] - two[1];
+        sum += round.applyAsDouble(two[0] - two[1]);
       }
       double threshold = progress < 0.33 ? high : progress < 0.67 ? middle : low;
       return sum / (to - from) >= threshold;
@@ -120,7 +140,7 @@ final class ReferenceLoops {
   }
 
   private boolean prophet(ProphetCheck check, double[][] z, double progress, int step) {
-    if (check == null || !check.fires(z, progress)) {
+    if (check == null || !check.fires(z, progress, round)) {
       return false;
     }
     for (int p = 0; p < x.length; p++) {
@@ -176,7 +196,7 @@ final class ReferenceLoops {
           passes++;
           for (int p = 0; p < z.length; p++) {
             for (int v = 0; v < z[p].length; v++) {
-              z[p][v] = u[p][v] + (cfg + 1) * (z[p][v] - u[p][v]);
+              z[p][v] = round(u[p][v] + round((cfg + 1) * round(z[p][v] - u[p][v])));
             }
           }
         }
@@ -210,7 +230,7 @@ final class ReferenceLoops {
   }
 
   /** Top-p, then top-k; equal logits stay together. */
-  private static double[] filtered(double[] z, int topK, double topP) {
+  private double[] filtered(double[] z, int topK, double topP) {
     double[] p = softmax(z);
     double[] kept = new double[z.length];
     for (int v = 0; v < z.length; v++) {
@@ -218,7 +238,7 @@ final class ReferenceLoops {
       for (int w = 0; w < z.length; w++) {
         above += z[w] > z[v] ? p[w] : 0;
       }
-      kept[v] = above < topP ? z[v] : Double.NEGATIVE_INFINITY;
+      kept[v] = round(above) <= round(topP) ? z[v] : Double.NEGATIVE_INFINITY;
     }
     double[] sorted = kept.clone();
     Arrays.sort(sorted);
@@ -266,14 +286,9 @@ final class ReferenceLoops {
           case "maskgit_plus" -> c[p] = probability[x0[p]];
           case "topk_margin" -> {
             double[] two = twoLargest(probability);
-            c[p] = two[0] - two[1];
+            c[p] = round(two[0] - two[1]);
           }
-          case "entropy" -> {
-            c[p] = 0;
-            for (double q : probability) {
-              c[p] += q * Math.log(q + 1e-10);
-            }
-          }
+          case "entropy" -> c[p] = negativeEntropy(probability);
           default -> throw new AssertionError(algorithm);
         }
       }
@@ -341,7 +356,7 @@ final class ReferenceLoops {
           if (x[p] == mask && p < end) {
             double[] probability = softmax(z[p]);
             x0[p] = argmax(z[p]);
-            c[p] = order.equals("entropy") ? -entropy(probability) : probability[x0[p]];
+            c[p] = order.equals("entropy") ? negativeEntropy(probability) : probability[x0[p]];
           }
         }
         Integer[] sorted = topk(c);
@@ -424,11 +439,11 @@ final class ReferenceLoops {
     return n;
   }
 
-  private static double entropy(double[] probability) {
-    double h = 0;
+  private double negativeEntropy(double[] probability) {
+    double sum = 0;
     for (double p : probability) {
-      h -= p > 0 ? p * Math.log(p) : 0;
+      sum += round(p * round(Math.log(round(p + 1e-10))));
     }
-    return h;
+    return round(sum);
   }
 }
