@@ -24,8 +24,8 @@ struct LogitsJob {
     return streams == nullptr ? static_cast<uint64_t>(RowOf(result)) : streams[result];
   }
   SYL_HOST_DEVICE bool Draws() const { return options.draw_temperature > 0; }
-  bool HasTopK() const { return options.top_k > 0 && options.top_k < cols; }
-  bool HasTopP() const { return options.top_p < 1; }
+  SYL_HOST_DEVICE bool HasTopK() const { return options.top_k > 0 && options.top_k < cols; }
+  SYL_HOST_DEVICE bool HasTopP() const { return options.top_p < 1; }
   SYL_HOST_DEVICE int64_t Chunks() const { return LogitsChunks(cols); }
   SYL_HOST_DEVICE LogitsNoise NoiseOf(int64_t result, uint32_t index) const {
     return LogitsNoiseOf(options.seed, options.step, StreamOf(result), index);

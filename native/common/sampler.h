@@ -60,6 +60,10 @@ SYL_HOST_DEVICE inline int32_t TopPBits(int64_t cols) {
 SYL_HOST_DEVICE inline uint64_t TopPUnits(double e, int32_t bits) {
   return static_cast<uint64_t>(e * static_cast<double>(int64_t{1} << bits));
 }
+// exp(z) of so many units.
+SYL_HOST_DEVICE inline double TopPMass(uint64_t units, int32_t bits) {
+  return static_cast<double>(units) * (1.0 / static_cast<double>(int64_t{1} << bits));
+}
 SYL_HOST_DEVICE inline uint64_t TopPNeed(float top_p, double mass, int32_t bits) {
   const uint64_t need = TopPUnits(top_p * mass, bits);
   return need > 0 ? need : 1;

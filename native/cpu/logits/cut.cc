@@ -1,7 +1,6 @@
 #include "native/cpu/logits/cut.h"
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
 
 #include "native/common/sampler.h"
@@ -52,7 +51,7 @@ struct TopP {
     for (; i < cols; ++i) load(d1, i);
   }
   HWY_INLINE uint64_t Of(int64_t i) const { return TopPUnits(e[i], bits); }
-  uint64_t Need(uint64_t whole) const { return TopPNeed(p, std::ldexp(static_cast<double>(whole), -bits), bits); }
+  uint64_t Need(uint64_t whole) const { return TopPNeed(p, TopPMass(whole, bits), bits); }
 
   float p, max, inv_temperature;
   int32_t bits;

@@ -189,7 +189,7 @@ void TopPOfList(int64_t cols, float top_p, TokenList* list) {
   const int32_t bits = TopPBits(cols);
   uint64_t sum = 0;
   for (int64_t i = 0; i < list->count; ++i) sum += TopPUnits(e[i], bits);
-  KeepMass(list, e, TopPNeed(top_p, std::ldexp(static_cast<double>(sum), -bits), bits), bits, true);
+  KeepMass(list, e, TopPNeed(top_p, TopPMass(sum, bits), bits), bits, true);
 }
 
 }  // namespace

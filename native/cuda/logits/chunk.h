@@ -17,13 +17,25 @@ __device__ float LogitsZ(const LogitsJob& job, int64_t at) {
   return u + job.factor * (logit - u);
 }
 
+// Whether a token takes part with the others.
+__device__ inline bool LogitsCounts(const syl_logits_options& options, int64_t id) {
+  return !LogitsHas(options.banned, options.banned_count, id) &&
+         !LogitsHas(options.ignored, options.ignored_count, id);
+}
+
 // z of one token.
 struct LogitsTokenZ {
   const LogitsJob& job;
   int64_t result;
+  float least;  // what is below is -inf
 
   __device__ float operator()(int64_t token) const {
-    const int64_t at = job.RowOf(result) * job.stride + token;
+    const float z = Of(job.RowOf(result) * job.stride + token);
+    return z < least ? kSpecNever : z;
+  }
+
+ private:
+  __device__ float Of(int64_t at) const {
     switch (job.options.type) {
       case SYL_F16: return LogitsZ<__half>(job, at);
       case SYL_BF16: return LogitsZ<__nv_bfloat16>(job, at);
@@ -69,7 +81,8 @@ class LogitsChunk {
   static constexpr int64_t kPartials = kLogitsChunkBlocks * kSpecLanes;
   static constexpr size_t kSharedBytes = SpecBlock::kSharedBytes + (kLogitsChunk + 2 * kPartials) * sizeof(float);
 
-  __device__ LogitsChunk(const LogitsJob& job, int64_t result, int64_t chunk)
+  // Without tokens below `least`.
+  __device__ LogitsChunk(const LogitsJob& job, int64_t result, int64_t chunk, float least)
       : block_(SpecBlock::Make()),
         z_(DynamicShared<float>(SpecBlock::kSharedBytes, kLogitsChunk)),
         partials_(DynamicShared<float>(SpecBlock::kSharedBytes + kLogitsChunk * sizeof(float), 2 * kPartials)),
@@ -78,9 +91,9 @@ class LogitsChunk {
     const int64_t at = job.RowOf(result) * job.stride + first_;
     __syncthreads();  // readers of the chunk before
     switch (job.options.type) {
-      case SYL_F16: Load<__half>(job, at); break;
-      case SYL_BF16: Load<__nv_bfloat16>(job, at); break;
-      default: Load<float>(job, at);
+      case SYL_F16: Load<__half>(job, at, least); break;
+      case SYL_BF16: Load<__nv_bfloat16>(job, at, least); break;
+      default: Load<float>(job, at, least);
     }
     __syncthreads();
   }
@@ -149,13 +162,10 @@ class LogitsChunk {
 
  private:
   template <typename T>
-  __device__ void Load(const LogitsJob& job, int64_t at) const {
-    const syl_logits_options& options = job.options;
+  __device__ void Load(const LogitsJob& job, int64_t at, float least) const {
     for (int64_t i = SpecBlock::Thread(); i < cols_; i += SpecBlock::Threads()) {
-      const int64_t id = first_ + i;
-      const bool counts = !LogitsHas(options.banned, options.banned_count, id) &&
-                          !LogitsHas(options.ignored, options.ignored_count, id);
-      z_[i] = counts ? LogitsZ<T>(job, at + i) : kSpecNever;
+      const float z = LogitsCounts(job.options, first_ + i) ? LogitsZ<T>(job, at + i) : kSpecNever;
+      z_[i] = z < least ? kSpecNever : z;
     }
   }
 

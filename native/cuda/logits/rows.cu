@@ -3,8 +3,9 @@
 namespace sylvester::cuda {
 namespace {
 
-__device__ LogitsPart PartOf(const LogitsJob& job, int64_t result, int64_t number) {
-  const LogitsChunk chunk(job, result, number);
+__device__ LogitsPart PartOf(const LogitsRun& run, int64_t result, int64_t number) {
+  const LogitsJob& job = run.job;
+  const LogitsChunk chunk(job, result, number, run.LeastOf(result));
   const int64_t argmax = chunk.Argmax();
   LogitsPart part;
   if (argmax >= 0) {
@@ -35,30 +36,27 @@ __global__ void __launch_bounds__(kLogitsThreads, 4) LogitsChunksKernel(LogitsRu
   const int64_t chunks = run.job.Chunks();
   for (int64_t task = blockIdx.x; task < run.job.count * chunks; task += gridDim.x) {
     if (!run.HasRow(task / chunks)) continue;
-    const LogitsPart part = PartOf(run.job, task / chunks, task % chunks);
+    const LogitsPart part = PartOf(run, task / chunks, task % chunks);
     if (SpecBlock::Thread() == 0) run.parts[task] = part;
   }
 }
 
 // A row without its drawn token.
 __device__ syl_logits_stats Merge(const LogitsRun& run, int64_t result) {
-  LogitsPart row;
   if (!run.HasRow(result)) {
+    LogitsPart row;
     row.sums.sum = __builtin_nan("");
     return LogitsFinish(row.best, row.sums, row.sums.sum, run.job.inv_temperature);
   }
-  const int64_t chunks = run.job.Chunks();
-  for (int64_t chunk = 0; chunk < chunks; ++chunk) {
-    const LogitsPart& part = run.parts[result * chunks + chunk];
-    row.best.Add(part.best);
-    row.sums.Add(part.sums);
-  }
-  return LogitsFinishRow(run.job, result, row, LogitsTokenZ{run.job, result});
+  const LogitsTokenZ z{run.job, result, run.LeastOf(result)};
+  syl_logits_stats stats = LogitsFinishRow(run.job, result, run.Merged(result), z);
+  if (run.cuts != nullptr) stats.second = run.cuts[result].second;
+  return stats;
 }
 
 // The token of the chunk that has won the draw; thread 0's.
 __device__ int32_t DrawFrom(const LogitsRun& run, int64_t result, int64_t number) {
-  const LogitsChunk chunk(run.job, result, number);
+  const LogitsChunk chunk(run.job, result, number, run.LeastOf(result));
   const LogitsExponential exponential(chunk.Z(chunk.Argmax()), run.job.inv_draw_temperature);
   float* const weights = run.weights + blockIdx.x * kLogitsChunk;
   double* const sums = run.sums + blockIdx.x * kLogitsChunkBlocks;
@@ -92,24 +90,22 @@ __global__ void __launch_bounds__(kLogitsThreads) LogitsFinishKernel(LogitsRun r
     if (sound && token < 0) token = DrawFrom(run, result, ~static_cast<int64_t>(token));
     if (SpecBlock::Thread() > 0) continue;
     if (sound) {
-      LogitsSetToken(run.job, token, LogitsTokenZ{run.job, result}, &stats);
+      LogitsSetToken(run.job, token, LogitsTokenZ{run.job, result, run.LeastOf(result)}, &stats);
     } else {
       stats.token = -1;
     }
   }
 }
 
-unsigned Blocks(int64_t tasks, int64_t most) { return static_cast<unsigned>(tasks < most ? tasks : most); }
-
 }  // namespace
 
 cudaError_t LaunchLogitsChunks(const LogitsRun& run, cudaStream_t stream) {
-  return Launch(LogitsChunksKernel, dim3(Blocks(run.job.count * run.job.Chunks(), INT32_MAX)), dim3(kLogitsThreads),
+  return Launch(LogitsChunksKernel, dim3(LogitsBlocks(run.job.count * run.job.Chunks(), INT32_MAX)), dim3(kLogitsThreads),
                 LogitsChunk::kSharedBytes, stream, run);
 }
 
 cudaError_t LaunchLogitsFinish(const LogitsRun& run, cudaStream_t stream) {
-  return Launch(LogitsFinishKernel, dim3(Blocks(run.job.count, kLogitsSlots)), dim3(kLogitsThreads),
+  return Launch(LogitsFinishKernel, dim3(LogitsBlocks(run.job.count, kLogitsSlots)), dim3(kLogitsThreads),
                 LogitsChunk::kSharedBytes, stream, run);
 }
 

@@ -20,13 +20,14 @@ struct LogitsLayout {
     const int64_t slots = options.draw_temperature > 0 ? std::min(count, kLogitsSlots) : 0;
     banned = Aligned(sizeof(LogitsHeader));
     ignored = banned + options.banned_count * 4;
-    parts = Aligned(ignored + options.ignored_count * 4);
+    cuts = Aligned(ignored + options.ignored_count * 4);
+    parts = cuts + Aligned(count * static_cast<int64_t>(sizeof(LogitsCut)));
     sums = parts + Aligned(count * chunks * static_cast<int64_t>(sizeof(LogitsPart)));
     weights = sums + slots * kLogitsChunkBlocks * 8;
     bytes = weights + slots * kLogitsChunk * 4 + kAlignment;  // for the caller's alignment
   }
 
-  int64_t banned, ignored, parts, sums, weights, bytes;
+  int64_t banned, ignored, cuts, parts, sums, weights, bytes;
 };
 
 }  // namespace
@@ -50,9 +51,6 @@ syl_status syl_cuda_logits_stats_of(const syl_logits_options* options, const voi
   if (const syl_status bad = CheckLogitsCall(__func__, options, logits, stride, rows, cols, list, count, stats)) {
     return bad;
   }
-  SYL_REQUIRE(options->top_k == 0 && options->top_p == 1, SYL_BAD_VALUE,
-              "options->top_k is %d and top_p %g, must be 0 and 1: filters are the CPU's only", options->top_k,
-              options->top_p);
   SYL_REQUIRE_PTR(workspace);
   const LogitsLayout layout(*options, cols, count);
   SYL_REQUIRE(workspace_bytes >= layout.bytes, SYL_WORKSPACE, "workspace_bytes is %lld, must be at least %lld",
@@ -77,6 +75,7 @@ syl_status syl_cuda_logits_stats_of(const syl_logits_options* options, const voi
                    reinterpret_cast<LogitsHeader*>(base),
                    stats,
                    reinterpret_cast<LogitsPart*>(base + layout.parts),
+                   nullptr,
                    reinterpret_cast<float*>(base + layout.weights),
                    reinterpret_cast<double*>(base + layout.sums)};
   run.job.list = list;
@@ -85,7 +84,7 @@ syl_status syl_cuda_logits_stats_of(const syl_logits_options* options, const voi
   run.job.options.banned = reinterpret_cast<const int32_t*>(base + layout.banned);
   run.job.options.ignored = reinterpret_cast<const int32_t*>(base + layout.ignored);
   try {
-    std::vector<uint8_t> copied(static_cast<size_t>(layout.parts));
+    std::vector<uint8_t> copied(static_cast<size_t>(layout.cuts));
     const LogitsHeader header = {~0ull, list, stats, rows};
     std::copy_n(reinterpret_cast<const uint8_t*>(&header), sizeof(header), copied.data());
     std::copy_n(options->banned, options->banned_count, reinterpret_cast<int32_t*>(copied.data() + layout.banned));
@@ -96,6 +95,11 @@ syl_status syl_cuda_logits_stats_of(const syl_logits_options* options, const voi
   }
   if (count == 0) return SYL_OK;
   SYL_CUDA(LaunchLogitsChunks(run, to));
+  if (run.job.HasTopK() || run.job.HasTopP()) {
+    run.cuts = reinterpret_cast<LogitsCut*>(base + layout.cuts);
+    SYL_CUDA(LaunchLogitsCuts(run, to));
+    SYL_CUDA(LaunchLogitsChunks(run, to));
+  }
   SYL_CUDA(LaunchLogitsFinish(run, to));
   return SYL_OK;
 }

@@ -99,11 +99,11 @@ __device__ inline double SpecTotal(const double* sums, int64_t chunks) {
 
 // The least key of the fewest tokens, those of the largest keys, that together weigh `need`. order.Key(i): of the count
 // tokens, with the value's OrderedBits above. order.Weight(value bits): of a token, above 0 where it matters; the sum
-// of all is >= need > 0.
-template <typename Order>
+// of all is >= need > 0. kLowestBit 32: ids do not count, tokens with equal values stay together; those below are 0.
+template <int kLowestBit = 0, typename Order>
 __device__ uint64_t SpecLeastKey(const SpecBlock& block, int64_t count, uint64_t need, const Order& order) {
   uint64_t prefix = 0;
-  for (int shift = 56; shift >= 0; shift -= 8) {
+  for (int shift = 56; shift >= kLowestBit; shift -= 8) {
     __syncthreads();  // earlier readers
     for (int b = SpecBlock::Thread(); b < kSpecBins; b += SpecBlock::Threads()) block.bins[b] = 0;
     __syncthreads();

@@ -57,10 +57,11 @@ struct SpecView {
 };
 
 // Step 3 orders logits, step 5 what that has left by z.
+template <typename Values>
 struct SpecTopK {
-  const SpecLogits& logits;
+  const Values& values;
 
-  __device__ uint64_t Key(int64_t i) const { return SpecKey(logits(i), i); }
+  __device__ uint64_t Key(int64_t i) const { return SpecKey(values(i), i); }
   __device__ uint64_t Weight(uint32_t /*value*/) const { return 1; }
 };
 struct SpecTopP {
@@ -116,7 +117,7 @@ __device__ inline void SpecFilter(const SpecBlock& block, const SpecLogits& logi
   const int64_t cols = logits.cols;
   const syl_sampler& fields = sampler.fields;
   const bool top_k = fields.top_k > 0 && fields.top_k < cols;
-  if (top_k) row->top_k = SpecLeastKey(block, cols, static_cast<uint64_t>(fields.top_k), SpecTopK{logits});
+  if (top_k) row->top_k = SpecLeastKey(block, cols, static_cast<uint64_t>(fields.top_k), SpecTopK<SpecLogits>{logits});
   if (!(fields.top_p < 1)) return;
   SpecView z(logits, sampler, *row);
   z.least_z = kSpecNever;  // step 6 comes later
@@ -124,7 +125,7 @@ __device__ inline void SpecFilter(const SpecBlock& block, const SpecLogits& logi
   uint64_t units = 0;
   for (int64_t i = SpecBlock::Thread(); i < cols; i += SpecBlock::Threads()) units += TopPUnits(SpecExpF32(z(i)), bits);
   units = block.Sum(units);
-  double mass = static_cast<double>(units) * (1.0 / static_cast<double>(int64_t{1} << bits));
+  double mass = TopPMass(units, bits);
   if (!top_k) {
     __syncthreads();  // earlier readers of the sums
     SpecChunkSums(cols, kSpecMassChunk, scratch.sums, SpecNoBegin(), [&](int64_t i) { return SpecExpF32(z(i)); });

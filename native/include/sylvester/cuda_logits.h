@@ -19,7 +19,7 @@ SYL_API syl_status syl_cuda_logits_stats_workspace(const syl_logits_options* opt
 /* syl_logits_stats_of with its bits (but for NaN's, and the sign of a second that is 0). Device memory: logits,
  * unconditional, list, streams, stats, workspace. options and its arrays are host memory, copied before the call
  * returns. What overlaps is not checked. Errors: those that do not depend on device memory; BAD_VALUE for device
- * pointers that are not aligned to their elements, and for top_k and top_p that are not off; WORKSPACE. */
+ * pointers that are not aligned to their elements; WORKSPACE. */
 SYL_API syl_status syl_cuda_logits_stats_of(const syl_logits_options* options, const void* logits,
                                             const void* unconditional, int64_t stride, int64_t rows, int64_t cols,
                                             const int32_t* list, const uint64_t* streams, int64_t count,

@@ -195,7 +195,7 @@ TEST_P(CudaLogits, SpecialRows) {
 TEST_P(CudaLogits, RandomOptions) {
   std::mt19937 random(kSeed + 1);
   const auto below = [&](int64_t n) { return static_cast<int64_t>(random() % static_cast<uint64_t>(n)); };
-  for (int round = 0; round < 60; ++round) {
+  for (int round = 0; round < 120; ++round) {
     const int64_t cols = below(4) == 0 ? 4000 + below(300) : 8 + below(300);
     Inputs in(kCudaTypes[below(3)], 1 + below(3), cols, below(3));
     in.Fill(&random, below(2) == 0, below(2) == 0 ? 4.0f : 60.0f);
@@ -220,7 +220,11 @@ TEST_P(CudaLogits, RandomOptions) {
     const float draw = below(3) == 0 ? 0.0f : below(2) == 0 ? temperature : 0.9f;
     const uint64_t seed = random() * (uint64_t{1} << 32) + random();
     const auto step = static_cast<uint32_t>(below(1000));
+    const auto top_k = static_cast<int32_t>(below(2) == 0 ? 0 : below(2) == 0 ? below(cols + 2) : below(8));
+    const float top_p = below(2) == 0 ? 1.0f : static_cast<float>(1 + below(99)) / 100;
     in.set = [=](syl_logits_options* options) {
+      options->top_k = top_k;
+      options->top_p = top_p;
       options->guidance = guidance;
       options->temperature = temperature;
       options->draw_temperature = draw;
@@ -228,6 +232,73 @@ TEST_P(CudaLogits, RandomOptions) {
       options->step = step;
     };
     ExpectSame(in, "round " + std::to_string(round) + " seed " + std::to_string(kSeed + 1));
+  }
+}
+
+struct Filters {
+  int32_t top_k;
+  float top_p;
+};
+
+constexpr Filters kFilters[] = {{1, 1},    {2, 1},    {40, 1},     {1000, 1},      {0, 0.95f},
+                                {0, 0.5f}, {0, 0.1f}, {30, 0.85f}, {5000, 0.999f}, {1 << 30, 1}};
+
+TEST_P(CudaLogits, FiltersOfAllTypesAndSizes) {
+  std::mt19937 random(kSeed + 3);
+  for (const syl_dtype type : kCudaTypes) {
+    for (const int64_t cols : {1, 2, 129, 4096, 4097, 9000, 151936}) {
+      for (const Filters& filters : kFilters) {
+        if (cols > 9000 && (filters.top_k != 30 || type != SYL_BF16)) continue;
+        // Whole quarters have ties, also at the bounds.
+        Inputs in(type, 2, cols, 1);
+        in.Fill(&random, filters.top_p < 1 || cols % 2 == 0, 2.5f);
+        for (const float temperature : {1.0f, 0.25f}) {
+          in.set = [=](syl_logits_options* options) {
+            options->top_k = filters.top_k;
+            options->top_p = filters.top_p;
+            options->temperature = temperature;
+            options->draw_temperature = temperature == 1 ? 0 : 1.5f;
+          };
+          ExpectSame(in, "type " + std::to_string(type) + " cols " + std::to_string(cols) + " top_k " +
+                             std::to_string(filters.top_k) + " top_p " + std::to_string(filters.top_p) + " seed " +
+                             std::to_string(kSeed + 3));
+        }
+      }
+    }
+  }
+}
+
+TEST_P(CudaLogits, FiltersOfSpecialRows) {
+  constexpr int64_t kCols = 4500;
+  Inputs in(SYL_F32, 7, kCols);
+  const auto row = [&](int64_t r) { return in.values.begin() + r * kCols; };
+  std::fill_n(row(0), kCols, 2.5f);        // all equal
+  std::fill_n(row(1), kCols, -kInfinity);  // fewer tokens than top-k wants
+  *(row(1) + 4200) = 3;
+  *(row(1) + 17) = 2;
+  std::fill_n(row(2), kCols, -0.0f);  // zeros of both signs are equal
+  for (const int64_t i : {11, 4100}) *(row(2) + i) = 0;
+  for (const int64_t i : {10, 4095, 4096, 4499}) *(row(2) + i) = 2;
+  *(row(2) + 4000) = 3;
+  for (int64_t i = 0; i < kCols; ++i) *(row(3) + i) = static_cast<float>(i % 2 == 0 ? -i : i) * 1e30f;
+  for (int64_t i = 0; i < kCols; ++i) *(row(4) + i) = static_cast<float>(i) * -1e-3f - 100;  // below 0
+  std::fill_n(row(5), kCols, -1e38f);  // a banned token leads
+  *(row(5) + 5) = 1;
+  *(row(5) + 6) = *(row(5) + 4497) = 0.5f;
+  std::fill_n(row(6), kCols, -kInfinity);  // an ignored token leads, one other is there
+  *(row(6) + 7) = 1;
+  *(row(6) + 4499) = -50;
+  in.banned = {5, 4498};
+  in.ignored = {7, 4498};
+  for (const Filters& filters : kFilters) {
+    for (const float draw : {0.0f, 2.0f}) {
+      in.set = [=](syl_logits_options* options) {
+        options->top_k = filters.top_k;
+        options->top_p = filters.top_p;
+        options->draw_temperature = draw;
+      };
+      ExpectSame(in, "top_k " + std::to_string(filters.top_k) + " top_p " + std::to_string(filters.top_p));
+    }
   }
 }
 
@@ -253,7 +324,10 @@ TEST_P(CudaLogits, UnsoundRowsAreNamed) {
       in.Fill(&random, false);
       in.list = {2, 1, 0, 1};
       in.count = 4;
-      in.set = [=](syl_logits_options* options) { options->draw_temperature = draw; };
+      in.set = [=](syl_logits_options* options) {
+        options->draw_temperature = draw;
+        if (type == SYL_F16) options->top_k = 3, options->top_p = 0.9f;
+      };
       const std::vector<float> sound = in.values;
       in.values[5000 + 4500] = kNaN;
       refused(in, "row 1, result 1: a logit is NaN");
@@ -290,10 +364,10 @@ TEST_P(CudaLogits, BadArgumentsAreRefused) {
   refused(call(bad), SYL_BAD_VALUE, "must be F32, F16 or BF16");
   bad = good, bad.temperature = 0;
   refused(call(bad), SYL_BAD_VALUE, "options->temperature is 0");
-  bad = good, bad.top_k = 3;
-  refused(call(bad), SYL_BAD_VALUE, "options->top_k is 3 and top_p 1, must be 0 and 1");
-  bad = good, bad.top_p = 0.5f;
-  refused(call(bad), SYL_BAD_VALUE, "options->top_k is 0 and top_p 0.5, must be 0 and 1");
+  bad = good, bad.top_k = -3;
+  refused(call(bad), SYL_BAD_VALUE, "options->top_k is -3");
+  bad = good, bad.top_p = 0;
+  refused(call(bad), SYL_BAD_VALUE, "options->top_p is 0");
   bad = good, bad.cols = 0;
   refused(call(bad), SYL_BAD_VALUE, "cols is 0");
   bad = good, bad.stride = 39;
