@@ -19,8 +19,7 @@ __device__ float LogitsZ(const LogitsJob& job, int64_t at) {
 
 // Whether a token takes part with the others.
 __device__ inline bool LogitsCounts(const syl_logits_options& options, int64_t id) {
-  return !LogitsHas(options.banned, options.banned_count, id) &&
-         !LogitsHas(options.ignored, options.ignored_count, id);
+  return !LogitsHas(options.banned, options.banned_count, id) && !LogitsHas(options.ignored, options.ignored_count, id);
 }
 
 // z of one token.

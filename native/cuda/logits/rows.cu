@@ -100,8 +100,8 @@ __global__ void __launch_bounds__(kLogitsThreads) LogitsFinishKernel(LogitsRun r
 }  // namespace
 
 cudaError_t LaunchLogitsChunks(const LogitsRun& run, cudaStream_t stream) {
-  return Launch(LogitsChunksKernel, dim3(LogitsBlocks(run.job.count * run.job.Chunks(), INT32_MAX)), dim3(kLogitsThreads),
-                LogitsChunk::kSharedBytes, stream, run);
+  return Launch(LogitsChunksKernel, dim3(LogitsBlocks(run.job.count * run.job.Chunks(), INT32_MAX)),
+                dim3(kLogitsThreads), LogitsChunk::kSharedBytes, stream, run);
 }
 
 cudaError_t LaunchLogitsFinish(const LogitsRun& run, cudaStream_t stream) {
