@@ -106,7 +106,7 @@ syl_status syl_cuda_kron_apply_segments_f32(const syl_cuda_kron_segments* segmen
     return bad;
   }
   const int64_t rows = all.row_begin[all.segments];
-  int64_t needed = kAlignment;
+  int64_t needed = 0;
   for (int32_t a = 0; a < all.adapters; ++a) {
     if (const syl_status bad = CheckFactors(__func__, &all.kron[a])) return bad;
     const KronShape shape = ShapeOf(all.kron[a]);

@@ -3,6 +3,8 @@
 module dev.sylvester.kernels {
   exports dev.sylvester.kernels;
   exports dev.sylvester.kernels.spec;
+  exports dev.sylvester.kernels.ffi to
+      dev.sylvester.cuda;
   exports dev.sylvester.kernels.internal to
       dev.sylvester.cuda;
 }

@@ -24,6 +24,15 @@ final class Args {
     return value;
   }
 
+  /** The value is in low..high. */
+  static void range(String function, String name, long value, long low, long high) {
+    if (value < low || value > high) {
+      throw new SylvesterException(
+          Status.BAD_VALUE,
+          function + ": " + name + " is " + value + ", must be " + low + ".." + high);
+    }
+  }
+
   /** The object was not closed. */
   static MemorySegment open(String type, MemorySegment handle) {
     if (!handle.scope().isAlive()) {

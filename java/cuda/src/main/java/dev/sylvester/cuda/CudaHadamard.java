@@ -124,24 +124,18 @@ public final class CudaHadamard implements AutoCloseable {
           Status.UNSUPPORTED,
           function + ": plan has the quantizer " + options.quantizer() + ", call quantize");
     }
-    MemorySegment plan = plan();
-    MemorySegment queue = queue(function, stream);
-    MemorySegment from = argument(function, "x", x, layout.xBytes(first, count));
-    MemorySegment to = argument(function, "y", y, layout.yBytes(first, count));
-    MemorySegment scratch = workspace(function, workspace);
-    device.use();
-    Args.check(
-        CudaFfi.syl_cuda_hadamard_run(
-            plan,
-            from,
-            to,
-            MemorySegment.NULL,
-            MemorySegment.NULL,
-            first,
-            count,
-            scratch,
-            scratch.byteSize(),
-            queue));
+    try (CudaCall call = new CudaCall(function, device)) {
+      MemorySegment plan = plan();
+      MemorySegment queue = call.stream(stream);
+      MemorySegment from = call.memory("x", x, layout.xBytes(first, count));
+      MemorySegment to = call.memory("y", y, layout.yBytes(first, count));
+      MemorySegment none = MemorySegment.NULL;
+      MemorySegment scratch = call.workspace(workspace);
+      call.run(
+          () ->
+              CudaFfi.syl_cuda_hadamard_run(
+                  plan, from, to, none, none, first, count, scratch, scratch.byteSize(), queue));
+    }
   }
 
   /**
@@ -174,16 +168,17 @@ public final class CudaHadamard implements AutoCloseable {
       long count,
       DeviceMemory workspace,
       CudaStream stream) {
-    String function = "CudaHadamard.applyTransposed";
-    MemorySegment plan = plan();
-    MemorySegment queue = queue(function, stream);
-    MemorySegment from = argument(function, "y", y, layout.yBytes(first, count));
-    MemorySegment to = argument(function, "x", x, layout.xBytes(first, count));
-    MemorySegment scratch = workspace(function, workspace);
-    device.use();
-    Args.check(
-        CudaFfi.syl_cuda_hadamard_run_transposed(
-            plan, from, to, first, count, scratch, scratch.byteSize(), queue));
+    try (CudaCall call = new CudaCall("CudaHadamard.applyTransposed", device)) {
+      MemorySegment plan = plan();
+      MemorySegment queue = call.stream(stream);
+      MemorySegment from = call.memory("y", y, layout.yBytes(first, count));
+      MemorySegment to = call.memory("x", x, layout.xBytes(first, count));
+      MemorySegment scratch = call.workspace(workspace);
+      call.run(
+          () ->
+              CudaFfi.syl_cuda_hadamard_run_transposed(
+                  plan, from, to, first, count, scratch, scratch.byteSize(), queue));
+    }
   }
 
   /**
@@ -213,51 +208,20 @@ public final class CudaHadamard implements AutoCloseable {
       throw new SylvesterException(
           Status.UNSUPPORTED, function + ": plan has no quantizer, call apply");
     }
-    MemorySegment plan = plan();
-    MemorySegment queue = queue(function, stream);
-    long scaleBytes = layout.scaleBytes(first, count);
-    MemorySegment from = argument(function, "x", x, layout.xBytes(first, count));
-    MemorySegment to = argument(function, "codes", codes, layout.yBytes(first, count));
-    MemorySegment scaleMemory = argument(function, "scales", scales, scaleBytes);
-    MemorySegment zeroMemory =
-        zeros == null ? MemorySegment.NULL : argument(function, "zeros", zeros, scaleBytes);
-    MemorySegment scratch = workspace(function, workspace);
-    device.use();
-    Args.check(
-        CudaFfi.syl_cuda_hadamard_run(
-            plan,
-            from,
-            to,
-            scaleMemory,
-            zeroMemory,
-            first,
-            count,
-            scratch,
-            scratch.byteSize(),
-            queue));
-  }
-
-  private MemorySegment argument(String function, String name, DeviceMemory memory, long bytes) {
-    return DeviceMemory.argument(function, name, memory, device, bytes);
-  }
-
-  private MemorySegment workspace(String function, DeviceMemory workspace) {
-    return workspace == null
-        ? MemorySegment.NULL
-        : argument(function, "workspace", workspace, 0); // the library knows how much it needs
-  }
-
-  private MemorySegment queue(String function, CudaStream stream) {
-    if (stream != null && stream.device().index() != device.index()) {
-      throw new SylvesterException(
-          Status.BAD_VALUE,
-          function
-              + ": stream is on device "
-              + stream.device().index()
-              + ", the plan on "
-              + device.index());
+    try (CudaCall call = new CudaCall(function, device)) {
+      MemorySegment plan = plan();
+      MemorySegment queue = call.stream(stream);
+      long scaleBytes = layout.scaleBytes(first, count);
+      MemorySegment from = call.memory("x", x, layout.xBytes(first, count));
+      MemorySegment to = call.memory("codes", codes, layout.yBytes(first, count));
+      MemorySegment s = call.memory("scales", scales, scaleBytes);
+      MemorySegment z = call.optional("zeros", zeros, scaleBytes);
+      MemorySegment scratch = call.workspace(workspace);
+      call.run(
+          () ->
+              CudaFfi.syl_cuda_hadamard_run(
+                  plan, from, to, s, z, first, count, scratch, scratch.byteSize(), queue));
     }
-    return CudaStream.handle(stream);
   }
 
   private MemorySegment plan() {

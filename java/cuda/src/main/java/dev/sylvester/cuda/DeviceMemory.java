@@ -7,6 +7,7 @@ import dev.sylvester.kernels.Status;
 import dev.sylvester.kernels.SylvesterException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.concurrent.atomic.AtomicInteger;
 
 /**
  * Memory of a device. Java cannot read it: {@link #copyTo} brings it over. Copies from and to host
@@ -20,9 +21,11 @@ public final class DeviceMemory implements AutoCloseable {
   private final CudaDevice device;
   private final Arena arena; // null: somebody else's, or part of another memory
   private final MemorySegment memory; // only for its address, size and life
+  private final AtomicInteger holds; // of it and its parts; -1: it is being closed
 
   private DeviceMemory(CudaDevice device, long bytes) {
     this.device = device;
+    holds = new AtomicInteger();
     arena = Arena.ofShared();
     try (Arena scratch = Arena.ofConfined()) {
       MemorySegment out = scratch.allocate(ADDRESS);
@@ -35,10 +38,11 @@ public final class DeviceMemory implements AutoCloseable {
     }
   }
 
-  private DeviceMemory(CudaDevice device, MemorySegment memory) {
+  private DeviceMemory(CudaDevice device, MemorySegment memory, AtomicInteger holds) {
     this.device = device;
     this.arena = null;
     this.memory = memory;
+    this.holds = holds;
   }
 
   @SuppressWarnings("restricted")
@@ -79,7 +83,7 @@ public final class DeviceMemory implements AutoCloseable {
 
   /** Another owner's memory. */
   static DeviceMemory foreign(CudaDevice device, MemorySegment memory) {
-    return new DeviceMemory(device, memory);
+    return new DeviceMemory(device, memory, new AtomicInteger());
   }
 
   /**
@@ -102,7 +106,7 @@ public final class DeviceMemory implements AutoCloseable {
               + ", the memory has "
               + whole.byteSize());
     }
-    return new DeviceMemory(device, whole.asSlice(offset, bytes));
+    return new DeviceMemory(device, whole.asSlice(offset, bytes), holds);
   }
 
   /**
@@ -139,30 +143,19 @@ public final class DeviceMemory implements AutoCloseable {
   }
 
   /**
-   * The same, for work on a device that needs the first {@code bytes} of it.
-   *
-   * @throws SylvesterException if the memory is too small or another device's
+   * The same, and it stays open until {@link #release}. A native call does so for its arguments,
+   * but not for what a structure points to.
    */
-  static MemorySegment argument(
-      String function, String name, DeviceMemory memory, CudaDevice device, long bytes) {
-    MemorySegment segment = Args.present(function, name, memory).memory();
-    if (memory.device.index() != device.index()) {
-      throw new SylvesterException(
-          Status.BAD_VALUE,
-          function
-              + ": "
-              + name
-              + " is on device "
-              + memory.device.index()
-              + ", not "
-              + device.index());
-    }
-    if (segment.byteSize() < bytes) {
-      throw new SylvesterException(
-          Status.BAD_SHAPE,
-          function + ": " + name + " has " + segment.byteSize() + " bytes, needed are " + bytes);
+  MemorySegment hold() {
+    MemorySegment segment = memory();
+    if (holds.getAndUpdate(n -> n < 0 ? n : n + 1) < 0) {
+      throw new IllegalStateException("DeviceMemory is closed");
     }
     return segment;
+  }
+
+  void release() {
+    holds.decrementAndGet();
   }
 
   // ---- Copies ----
@@ -317,8 +310,17 @@ public final class DeviceMemory implements AutoCloseable {
    */
   @Override
   public void close() {
-    if (arena != null) {
+    if (arena == null || !arena.scope().isAlive()) {
+      return;
+    }
+    if (!holds.compareAndSet(0, -1)) {
+      throw new IllegalStateException("DeviceMemory is in use by another call");
+    }
+    try {
       Args.close(arena);
+    } catch (IllegalStateException e) {
+      holds.set(0); // an argument of a native call, so it stays open
+      throw e;
     }
   }
 }

@@ -112,7 +112,7 @@ class CudaHadamardRefusalsTest {
       CudaStream stream = CudaStream.foreign(other, MemorySegment.NULL);
       assertRefused(
           Status.BAD_VALUE,
-          "CudaHadamard.apply: stream is on device 1, the plan on 0",
+          "CudaHadamard.apply: stream is on device 1, not 0",
           () -> plan.apply(x, x, stream));
       plan.close();
       plan.close();

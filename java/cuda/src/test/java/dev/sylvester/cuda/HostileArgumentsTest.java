@@ -1,100 +1,19 @@
 package dev.sylvester.cuda;
 
-import static org.assertj.core.api.Assertions.assertThat;
-
 import dev.sylvester.kernels.Chance;
 import dev.sylvester.kernels.DType;
-import dev.sylvester.kernels.GuardedMemory;
 import dev.sylvester.kernels.Hadamard;
 import dev.sylvester.kernels.HadamardOptions;
 import dev.sylvester.kernels.HadamardOptions.Quantizer;
-import dev.sylvester.kernels.SylvesterException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import net.jqwik.api.EdgeCasesMode;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.ShrinkingMode;
-import net.jqwik.api.lifecycle.AfterProperty;
-import net.jqwik.api.lifecycle.BeforeProperty;
 
-/**
- * Whatever the arguments are, a call returns or throws, and never touches a byte outside the memory
- * it was given: on the emulator that ends at a guard page, so that a wrong call ends the process.
- */
-class HostileArgumentsTest {
-  private static final int TRIES = 2000;
-  private static final CudaDevice DEVICE = CudaDevice.of(0);
-  private static final CudaDevice OTHER = new CudaDevice(1, "another", true, 9, 0, 1, 1);
-  private static final CudaStream STREAM = CudaStream.of(DEVICE);
-  private static final GuardedMemory[] REGIONS = new GuardedMemory[5];
-
-  static {
-    for (int i = 0; i < REGIONS.length; i++) {
-      REGIONS[i] = new GuardedMemory(8);
-    }
-  }
-
-  private static int returned;
-  private static int refused;
-
-  @BeforeProperty
-  void reset() {
-    returned = 0;
-    refused = 0;
-  }
-
-  @AfterProperty
-  void goodAndBadCallsWereMade() {
-    assertThat(returned).as("calls that returned").isGreaterThan(TRIES / 20);
-    assertThat(refused).as("calls that were refused").isGreaterThan(TRIES / 20);
-  }
-
-  /** Runs a call that may refuse its arguments in one of the documented ways. */
-  private static void survive(Runnable call) {
-    try {
-      call.run();
-      STREAM.await();
-      returned++;
-    } catch (SylvesterException | IllegalStateException | NullPointerException e) {
-      assertThat(e.getMessage()).isNotBlank();
-      refused++;
-    } finally {
-      for (GuardedMemory region : REGIONS) {
-        region.check();
-      }
-    }
-  }
-
-  /** Memory of so many bytes, mostly. */
-  private static DeviceMemory memory(Chance chance, int region, long bytes) {
-    GuardedMemory guarded = REGIONS[region];
-    if (!chance.hostile()) {
-      return DeviceMemory.foreign(DEVICE, guarded.last(bytes));
-    }
-    return switch ((int) chance.between(0, 5)) {
-      case 0 -> null;
-      case 1 -> DeviceMemory.foreign(DEVICE, guarded.last(Math.max(0, bytes - 1)));
-      case 2 -> DeviceMemory.foreign(DEVICE, guarded.last(bytes / 2));
-      case 3 -> DeviceMemory.foreign(DEVICE, MemorySegment.NULL);
-      case 4 -> DeviceMemory.foreign(OTHER, guarded.last(bytes));
-      default -> {
-        DeviceMemory closed = DeviceMemory.allocate(DEVICE, Math.max(1, bytes));
-        closed.close();
-        yield closed;
-      }
-    };
-  }
-
-  private static CudaStream stream(Chance chance) {
-    if (!chance.hostile()) {
-      return chance.coin() ? STREAM : null;
-    }
-    CudaStream closed = CudaStream.of(DEVICE);
-    closed.close();
-    return closed;
-  }
-
+/** Memory and Hadamard transforms, as {@link HostileDeviceCalls} says. */
+class HostileArgumentsTest extends HostileDeviceCalls {
   private static MemorySegment host(Chance chance, long bytes) {
     if (!chance.hostile()) {
       return chance.coin() ? REGIONS[4].last(bytes) : MemorySegment.ofArray(new byte[(int) bytes]);

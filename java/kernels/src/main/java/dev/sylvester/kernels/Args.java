@@ -1,5 +1,6 @@
 package dev.sylvester.kernels;
 
+import dev.sylvester.kernels.internal.Extents;
 import dev.sylvester.kernels.internal.NativeMemory;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -59,21 +60,7 @@ final class Args {
   /** Bytes of rows of cols elements, from the first to one past the last. */
   static long extent(
       String function, String name, long rows, long cols, long stride, long elementBytes) {
-    if (rows < 0 || cols < 0 || stride < 0) {
-      throw shape(function, name, rows, cols, stride);
-    }
-    if (rows == 0) {
-      return 0;
-    }
-    long last = (rows - 1) * stride;
-    long elements = last + cols;
-    if (Math.multiplyHigh(rows - 1, stride) != 0
-        || last < 0
-        || elements < 0
-        || elements > Long.MAX_VALUE / elementBytes) {
-      throw shape(function, name, rows, cols, stride);
-    }
-    return elements * elementBytes;
+    return Extents.bytes(function, name, rows, cols, stride, elementBytes);
   }
 
   /** a * b of sizes that are not negative. */
@@ -153,20 +140,5 @@ final class Args {
           Status.BAD_VALUE,
           function + ": " + name + " is " + value + ", must be " + low + ".." + high);
     }
-  }
-
-  private static SylvesterException shape(
-      String function, String name, long rows, long cols, long stride) {
-    return new SylvesterException(
-        Status.BAD_SHAPE,
-        function
-            + ": "
-            + name
-            + " has impossible shape: "
-            + rows
-            + " rows of "
-            + cols
-            + ", stride "
-            + stride);
   }
 }

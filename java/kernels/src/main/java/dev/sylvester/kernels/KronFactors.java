@@ -257,7 +257,14 @@ public final class KronFactors {
     }
   }
 
-  MemorySegment toNative(Arena arena) {
+  /**
+   * The C structure {@code syl_kron}, for those who call the C functions themselves. It points to
+   * the factors.
+   *
+   * @param arena owns the structure
+   * @return the structure
+   */
+  public MemorySegment toNative(Arena arena) {
     MemorySegment struct = arena.allocate(syl_kron.layout());
     syl_kron.struct_size(struct, (int) syl_kron.sizeof());
     syl_kron.type(struct, type.id());

@@ -31,16 +31,16 @@ public final class TestData {
     return values;
   }
 
-  static MemorySegment floats(Arena arena, float... values) {
+  public static MemorySegment floats(Arena arena, float... values) {
     return arena.allocateFrom(JAVA_FLOAT, values);
   }
 
-  static MemorySegment ints(Arena arena, int... values) {
+  public static MemorySegment ints(Arena arena, int... values) {
     return arena.allocateFrom(JAVA_INT, values);
   }
 
   /** Rows of cols random floats, padding between them; exactly as long as needed. */
-  static MemorySegment rows(Arena arena, long seed, long rows, long cols, long stride) {
+  public static MemorySegment rows(Arena arena, long seed, long rows, long cols, long stride) {
     MemorySegment segment = blank(arena, rows, cols, stride);
     float[] values = gaussian(seed, rows * cols);
     for (int i = 0; i < values.length; i++) {
