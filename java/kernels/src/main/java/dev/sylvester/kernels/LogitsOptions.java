@@ -161,4 +161,13 @@ public final class LogitsOptions {
     syl_logits_options.ignored_count(struct, sorted.length);
     return this;
   }
+
+  /**
+   * The C structure {@code syl_logits_options}, for those who call the C functions themselves.
+   *
+   * @return the structure, which the methods above change
+   */
+  public MemorySegment toNative() {
+    return struct;
+  }
 }

@@ -296,7 +296,12 @@ public final class LogitsStats {
     return number(row, syl_logits_stats.probability$offset());
   }
 
-  MemorySegment segment() {
+  /**
+   * The C structures {@code syl_logits_stats}, for those who call the C functions themselves.
+   *
+   * @return one for each row
+   */
+  public MemorySegment toNative() {
     return stats;
   }
 

@@ -104,6 +104,15 @@ public final class RowSelector {
   }
 
   /**
+   * The C structure {@code syl_dlm_rule}, for those who call the C functions themselves.
+   *
+   * @return the structure, which {@link #k} changes
+   */
+  public MemorySegment toNative() {
+    return rule;
+  }
+
+  /**
    * Selects among the first rows of statistics.
    *
    * @param stats statistics of at least count rows
@@ -119,7 +128,7 @@ public final class RowSelector {
     SylvesterException.check(
         SylvesterFfi.syl_dlm_select(
             rule,
-            stats.segment(),
+            stats.toNative(),
             Args.optional(function, "masked", masked, count),
             count,
             selected,

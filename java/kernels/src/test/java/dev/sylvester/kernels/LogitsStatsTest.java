@@ -155,7 +155,7 @@ class LogitsStatsTest {
       want.compute(options, logits, unconditional, vocab, m, vocab, null, streams, m, null);
       LogitsStats got = LogitsStats.allocate(m, arena);
       got.compute(options, head, x, other, width + 1, m, streams, workspace, pool);
-      assertThat(got.segment().mismatch(want.segment())).isEqualTo(-1);
+      assertThat(got.toNative().mismatch(want.toNative())).isEqualTo(-1);
       assertRefused(
           Status.BAD_SHAPE,
           "unconditional has",
