@@ -2,7 +2,6 @@ package dev.sylvester.kernels;
 
 import static java.lang.foreign.ValueLayout.ADDRESS;
 
-import dev.sylvester.kernels.ffi.SylvesterFfi;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
 import java.lang.foreign.MemoryLayout;
@@ -13,9 +12,9 @@ import java.util.Arrays;
 import java.util.List;
 
 /**
- * The segments of a {@link Verifier}'s caller, which its C structures point to. Java keeps alive
- * what is an argument of a native call, not what a structure points to; so they are arguments as
- * well, behind those that the function takes. By every platform's calling convention a function
+ * The segments of a {@link VerifierBatch}'s caller, which its C structures point to. Java keeps
+ * alive what is an argument of a native call, not what a structure points to; so they are arguments
+ * as well, behind those that the function takes. By every platform's calling convention a function
  * does not see arguments that it does not know.
  */
 final class VerifierCall {
@@ -43,9 +42,8 @@ final class VerifierCall {
     "uniforms"
   };
 
-  private static final MethodHandle VERIFY = handle();
-
   private final MemorySegment[] segments = new MemorySegment[NAMES.length];
+  private final MemorySegment[] arguments = new MemorySegment[NAMES.length];
 
   /** Forgets all segments. */
   void clear() {
@@ -74,52 +72,26 @@ final class VerifierCall {
     return Args.counted(function, NAMES[slot], segments[slot], count, elementBytes);
   }
 
-  /** Verifies a batch whose structures point to nothing but the segments and its own arena. */
-  void verify(MemorySegment batch, MemorySegment result, Workspace workspace, MemorySegment pool) {
-    SylvesterException.check(
-        SylvesterFfi.syl_spec_verify_workspace(batch, pool, workspace.results));
-    MemorySegment scratch = workspace.sized();
-    try {
-      SylvesterException.check(
-          (int)
-              VERIFY.invokeExact(
-                  batch,
-                  result,
-                  scratch,
-                  scratch.byteSize(),
-                  pool,
-                  argument(LOGITS),
-                  argument(HISTORY),
-                  argument(BIAS_IDS),
-                  argument(BIAS_VALUES),
-                  argument(ALLOWED),
-                  argument(END_IDS),
-                  argument(DRAFT_ROWS),
-                  argument(SPARSE_Q),
-                  argument(TARGET_IDS),
-                  argument(UNIFORMS)));
-    } catch (RuntimeException | Error e) {
-      throw e;
-    } catch (Throwable e) {
-      throw new AssertionError(e);
+  /** The segments, NULL for those that were not given. */
+  MemorySegment[] memory() {
+    for (int i = 0; i < segments.length; i++) {
+      arguments[i] = segments[i] == null ? MemorySegment.NULL : segments[i];
     }
+    return arguments;
   }
 
-  private MemorySegment argument(int slot) {
-    return segments[slot] == null ? MemorySegment.NULL : segments[slot];
-  }
-
+  /** A handle of a function that takes {@link #memory} as its last argument. */
   @SuppressWarnings("restricted")
-  private static MethodHandle handle() {
-    FunctionDescriptor function = SylvesterFfi.syl_spec_verify_f32$descriptor();
-    List<MemoryLayout> arguments = new ArrayList<>(function.argumentLayouts());
+  static MethodHandle function(MemorySegment address, FunctionDescriptor descriptor) {
+    List<MemoryLayout> arguments = new ArrayList<>(descriptor.argumentLayouts());
     for (int i = 0; i < NAMES.length; i++) {
       arguments.add(ADDRESS);
     }
     return Linker.nativeLinker()
         .downcallHandle(
-            SylvesterFfi.syl_spec_verify_f32$address(),
+            address,
             FunctionDescriptor.of(
-                function.returnLayout().orElseThrow(), arguments.toArray(MemoryLayout[]::new)));
+                descriptor.returnLayout().orElseThrow(), arguments.toArray(MemoryLayout[]::new)))
+        .asSpreader(MemorySegment[].class, NAMES.length);
   }
 }
