@@ -72,6 +72,11 @@ final class CudaCall implements AutoCloseable {
     return stream.handle();
   }
 
+  /** The value is in low..high. */
+  void range(String name, long value, long low, long high) {
+    Args.range(function, name, value, low, high);
+  }
+
   /** An object of this package lies where the call computes. */
   void onDevice(String name, CudaDevice other) {
     if (other.index() != device.index()) {

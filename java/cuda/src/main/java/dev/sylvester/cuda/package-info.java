@@ -6,7 +6,8 @@
  * <ul>
  *   <li>Work is enqueued on a {@link dev.sylvester.cuda.CudaStream}; {@code null} is the device's
  *       default stream, which does not wait for the others. Kernels neither wait nor allocate.
- *   <li>Results have the bits of {@link dev.sylvester.kernels}.
+ *   <li>Results have the bits of {@link dev.sylvester.kernels}, but for attention over a packed
+ *       cache, whose error is bounded.
  *   <li>A bad argument gives a {@link dev.sylvester.kernels.SylvesterException} that names
  *       function, argument and value, before anything is enqueued; what was closed gives {@link
  *       java.lang.IllegalStateException}. A fault of a kernel shows up in a later call, usually

@@ -150,6 +150,17 @@ public record KvGeometry(
     return Args.product("KvGeometry", "k", keyHeads, headDim);
   }
 
+  /**
+   * The C structure {@code syl_kv_geometry}, for those who call the C functions themselves. It
+   * points to arrays in the same arena.
+   *
+   * @param arena owns the structure
+   * @return the structure
+   */
+  public MemorySegment toNative(Arena arena) {
+    return toNative("KvGeometry.toNative", arena);
+  }
+
   MemorySegment toNative(String function, Arena arena) {
     if (!windows.isEmpty() && windows.size() != layers) {
       throw new SylvesterException(

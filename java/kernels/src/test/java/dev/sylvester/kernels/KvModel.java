@@ -8,14 +8,14 @@ import java.util.Random;
 import java.util.stream.Stream;
 
 /** A small model's attention, its keys and values, and plans for them. */
-final class KvModel {
-  static final int LAYERS = 2;
-  static final int QUERY_HEADS = 6;
-  static final int KEY_HEADS = 3;
-  static final int HEAD_DIM = 32;
-  static final int QUERY_COLS = QUERY_HEADS * HEAD_DIM;
-  static final int KEY_COLS = KEY_HEADS * HEAD_DIM;
-  static final KvGeometry GEOMETRY =
+public final class KvModel {
+  public static final int LAYERS = 2;
+  public static final int QUERY_HEADS = 6;
+  public static final int KEY_HEADS = 3;
+  public static final int HEAD_DIM = 32;
+  public static final int QUERY_COLS = QUERY_HEADS * HEAD_DIM;
+  public static final int KEY_COLS = KEY_HEADS * HEAD_DIM;
+  public static final KvGeometry GEOMETRY =
       KvGeometry.of(LAYERS, QUERY_HEADS, KEY_HEADS, HEAD_DIM)
           .withRope(RopeScaling.none(10000), HEAD_DIM, false);
 
@@ -25,7 +25,7 @@ final class KvModel {
   private KvModel() {}
 
   /** Every preset as it is, and what they do not have. */
-  static Stream<KvOptions> options() {
+  public static Stream<KvOptions> options() {
     return Stream.concat(
         KvOptions.PRESETS.stream().map(KvOptions::preset),
         Stream.of(
@@ -39,7 +39,7 @@ final class KvModel {
   }
 
   /** Rows of numbers whose channels have means of their own. */
-  static float[] rows(long seed, int rows, int cols) {
+  public static float[] rows(long seed, int rows, int cols) {
     float[] means = TestData.gaussian(cols, cols);
     Random random = new Random(seed);
     float[] values = new float[rows * cols];
@@ -53,7 +53,7 @@ final class KvModel {
     return TestData.floats(arena, rows(seed, rows, cols));
   }
 
-  static KvPlan plan(KvOptions options) {
+  public static KvPlan plan(KvOptions options) {
     return plan(GEOMETRY, options);
   }
 
@@ -135,7 +135,7 @@ final class KvModel {
     }
   }
 
-  static float[] part(float[] values, int first, int rows, int cols) {
+  public static float[] part(float[] values, int first, int rows, int cols) {
     float[] part = new float[rows * cols];
     System.arraycopy(values, first * cols, part, 0, part.length);
     return part;

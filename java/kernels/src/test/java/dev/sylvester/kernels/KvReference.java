@@ -22,7 +22,7 @@ import java.lang.foreign.MemorySegment;
  * s_j)^2) over packed tokens. All this holds for the length of the difference, since R keeps
  * lengths. Seeds are fixed; deviations count {@value #DEVIATIONS} times.
  */
-final class KvReference {
+public final class KvReference {
   private static final double EPS = 0x1p-24;
   private static final double DEVIATIONS = 4;
   private static final int D = KvModel.HEAD_DIM;
@@ -41,7 +41,7 @@ final class KvReference {
   private final byte[] scales;
   private final byte[] zeros;
 
-  KvReference(KvSequence sequence, int layer) {
+  public KvReference(KvSequence sequence, int layer) {
     this.sequence = sequence;
     this.options = sequence.cache().options();
     this.layer = layer;
@@ -64,10 +64,10 @@ final class KvReference {
   }
 
   /** Attention of one head, and the bound. */
-  record Expected(double[] y, double bound) {}
+  public record Expected(double[] y, double bound) {}
 
   /** The newest query, of one head. */
-  Expected attend(float[] q, int head) {
+  public Expected attend(float[] q, int head) {
     KvGeometry geometry = sequence.cache().geometry();
     int keyHead = head / (KvModel.QUERY_HEADS / KvModel.KEY_HEADS);
     double[] query = new double[D];
@@ -207,7 +207,7 @@ final class KvReference {
     return sum;
   }
 
-  static double norm(double[] x) {
+  public static double norm(double[] x) {
     return Math.sqrt(dot(x, x));
   }
 
