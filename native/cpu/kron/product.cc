@@ -45,12 +45,28 @@ HWY_INLINE void StoreAt(D d, const KronProduct& product, const float* sums, floa
   hn::StoreU(product.accumulate ? hn::MulAdd(scale, sum, hn::LoadU(d, c)) : hn::Mul(scale, sum), d, c);
 }
 
-// Where the columns of a panel go, relative to the first.
+// Where the columns of a panel go; of contiguous ones only the first is told.
 struct PanelTarget {
   int64_t count;
   bool contiguous;
   int64_t at[kPanel];
 };
+
+// With few terms a panel takes hardly longer than a division, so there is one a panel and not one a column.
+HWY_INLINE PanelTarget TargetOf(const Axis& columns, int64_t first) {
+  PanelTarget target;
+  target.count = std::min(kPanel, columns.count - first);
+  target.contiguous = true;
+  int64_t outer = first / columns.group * columns.outer, i = first % columns.group;
+  target.at[0] = outer + i * columns.inner;
+  if (columns.inner == 1 && i + target.count <= columns.group) return target;
+  for (int64_t j = 0; j < target.count; ++j) {
+    target.at[j] = outer + i * columns.inner;
+    target.contiguous &= target.at[j] == target.at[0] + j;
+    if (++i == columns.group) i = 0, outer += columns.outer;
+  }
+  return target;
+}
 
 HWY_INLINE void StoreTile(const KronProduct& product, const PanelTarget& target, const int64_t* to, int64_t rows,
                           const float* tile) {
@@ -105,14 +121,9 @@ void RowsTimesPanels(const KronProduct& product, int64_t first_row, int64_t rows
     from[r] = product.a + product.rows.At(first_row + r);
     to[r] = product.to_rows.At(first_row + r);
   }
-  const int64_t columns = product.to_columns.count;
   for (int64_t p = first_panel; p < last_panel; ++p) {
     const auto* panel = static_cast<const T*>(product.panels) + p * kPanel * product.depth;
-    PanelTarget target{std::min(kPanel, columns - p * kPanel), true, {}};
-    for (int64_t j = 0; j < target.count; ++j) {
-      target.at[j] = product.to_columns.At(p * kPanel + j);
-      target.contiguous &= target.at[j] == target.at[0] + j;
-    }
+    const PanelTarget target = TargetOf(product.to_columns, p * kPanel);
     switch (PanelWidth(target.count)) {
       case 1: PanelRows<1>(product, panel, target, from, to, rows); break;
       case 2: PanelRows<2>(product, panel, target, from, to, rows); break;
