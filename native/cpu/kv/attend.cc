@@ -47,16 +47,18 @@ struct Job {
   const syl_kv_batch& batch;
   const syl_kv_cache& cache;
   int32_t layer;
-  int64_t heads;  // of a unit
+  const int64_t* unpacked;  // [sequences] of bidirectional attention; NULL: causal
+  int64_t heads;            // of a unit
   int64_t units;
   int64_t calls = 0, rows = 0, strips = 0;
   int64_t slots = 0;  // results of blocks, of all heads and pairs
   bool split = false;
 
-  Job(const syl_kv_batch& b, int32_t l)
+  Job(const syl_kv_batch& b, int32_t l, const int64_t* u)
       : batch(b),
         cache(*b.sequence[0]->cache),
         layer(l),
+        unpacked(u),
         heads(UnitHeads(*cache.plan)),
         units(cache.plan->geometry.kv_heads / heads) {
     for (int32_t i = 0; i < batch.sequences; ++i) {
@@ -74,13 +76,16 @@ struct Job {
   AttentionCall View(int32_t i) const {
     const syl_kv_geometry& g = cache.plan->geometry;
     AttentionCall view = {};
-    view.shape = {
-        sizeof(view.shape), SYL_F16, g.q_heads, g.kv_heads, g.head_dim, 0, cache.plan->layers[layer].window, 1, g.scale,
-        g.soft_cap};
+    view.shape = {sizeof(view.shape),  SYL_F16, g.q_heads, g.kv_heads, g.head_dim, 0, cache.plan->layers[layer].window,
+                  unpacked == nullptr, g.scale, g.soft_cap};
     view.rows = batch.rows[i];
     view.tokens = batch.sequence[i]->lengths[layer];
     view.first = view.tokens - view.rows;
     return view;
+  }
+  // Without a window all tokens are packed.
+  int64_t PackedTiles(int32_t i) const {
+    return unpacked == nullptr ? 0 : cache.plan->PackedTiles(batch.sequence[i]->lengths[layer] - unpacked[i]);
   }
 };
 
@@ -150,6 +155,7 @@ class Attention {
       to->view = job.View(i);
       to->view.y = y + row * y_stride;
       to->view.y_stride = y_stride;
+      to->packed_tiles = job.PackedTiles(i);
       to->key_grid = plan.Grid(layer.keys.bits);
       to->value_grid = plan.Grid(layer.values.bits);
       const int64_t query = row * g.q_heads;
@@ -312,9 +318,9 @@ class Attention {
 };
 
 // Everything but the pointers to rows.
-syl_status CheckAttend(const char* function, const syl_kv_batch* batch, int32_t layer, int64_t* rows) {
-  const syl_status status = CheckBatch(function, batch, layer, rows);
-  if (status != SYL_OK) return status;
+syl_status CheckAttend(const char* function, const syl_kv_batch* batch, int32_t layer) {
+  int64_t rows;
+  if (const syl_status status = CheckBatch(function, batch, layer, &rows)) return status;
   for (int32_t i = 0; i < batch->sequences; ++i) {
     // The window of older tokens may be gone: copied or loaded, it is that of the last one.
     const int64_t length = batch->sequence[i]->lengths[layer];
@@ -328,47 +334,94 @@ syl_status CheckAttend(const char* function, const syl_kv_batch* batch, int32_t 
   return SYL_OK;
 }
 
+// The same where rows see all tokens.
+syl_status CheckBidirectional(const char* function, const syl_kv_batch* batch, int32_t layer, const int64_t* unpacked) {
+  int64_t rows;
+  if (const syl_status status = CheckBatch(function, batch, layer, &rows, /*limited=*/false)) return status;
+  if (unpacked == nullptr) return Fail(SYL_NULL_ARGUMENT, "%s: unpacked is NULL", function);
+  const int64_t window = batch->sequence[0]->Plan().layers[layer].window;
+  if (window > 0) {
+    return Fail(SYL_UNSUPPORTED, "%s: layer is %d, but its sliding window of %lld needs causal attention", function,
+                layer, static_cast<long long>(window));
+  }
+  for (int32_t i = 0; i < batch->sequences; ++i) {
+    const int64_t length = batch->sequence[i]->lengths[layer], most = batch->sequence[i]->MostUnpacked(layer);
+    if (length == 0 && batch->rows[i] > 0) {
+      return Fail(SYL_BAD_VALUE, "%s: batch->rows[%d] is %lld, must be 0 for a sequence without tokens", function, i,
+                  static_cast<long long>(batch->rows[i]));
+    }
+    if (unpacked[i] < 0 || unpacked[i] > most) {
+      return Fail(SYL_BAD_VALUE, "%s: unpacked[%d] is %lld, must be 0..%lld for the sequence's %lld tokens", function,
+                  i, static_cast<long long>(unpacked[i]), static_cast<long long>(most), static_cast<long long>(length));
+    }
+  }
+  return SYL_OK;
+}
+
+// What causal and bidirectional attention share, with rows checked.
+syl_status Workspace(const char* function, const Job& job, int32_t threads, int64_t* bytes) {
+  if (threads < 1 || threads > 256) {
+    return Fail(SYL_BAD_VALUE, "%s: threads is %d, must be 1..256", function, threads);
+  }
+  if (bytes == nullptr) return Fail(SYL_NULL_ARGUMENT, "%s: bytes is NULL", function);
+  Parts parts = {};
+  *bytes = job.rows == 0 ? 0 : Carve(job, threads, nullptr, &parts);
+  return SYL_OK;
+}
+
+syl_status Attend(const char* function, const Job& job, const float* q, int64_t q_stride, float* y, int64_t y_stride,
+                  void* workspace, int64_t workspace_bytes, syl_pool* pool) {
+  const syl_kv_geometry& g = job.cache.plan->geometry;
+  const int64_t rows = job.rows, cols = g.q_heads * g.head_dim;
+  for (const Rows& m : {Rows{"q", q, q_stride}, Rows{"y", y, y_stride}}) {
+    if (const syl_status status = CheckRows(function, m, rows, cols)) return status;
+  }
+  if (rows == 0) return SYL_OK;
+  Parts parts = {};
+  const int64_t needed = Carve(job, Threads(pool), nullptr, &parts);
+  if (workspace == nullptr) return Fail(SYL_NULL_ARGUMENT, "%s: workspace is NULL", function);
+  if (workspace_bytes < needed) {
+    return Fail(SYL_WORKSPACE, "%s: workspace_bytes is %lld, must be at least %lld", function,
+                static_cast<long long>(workspace_bytes), static_cast<long long>(needed));
+  }
+  const int64_t q_bytes = Extent(rows, cols, q_stride) * 4, y_bytes = Extent(rows, cols, y_stride) * 4;
+  const auto overlap = [&](const char* a, const char* b) {
+    return Fail(SYL_OVERLAP, "%s: %s overlaps %s", function, a, b);
+  };
+  if (Overlaps(y, y_bytes, q, q_bytes)) return overlap("y", "q");
+  if (Overlaps(workspace, needed, q, q_bytes)) return overlap("workspace", "q");
+  if (Overlaps(workspace, needed, y, y_bytes)) return overlap("workspace", "y");
+  if (const syl_status status = CheckFinite(function, "q", q, q_stride, rows, cols)) return status;
+  Carve(job, Threads(pool), workspace, &parts);
+  Attention(job, q, q_stride, y, y_stride, parts, pool).Run();
+  return SYL_OK;
+}
+
 }  // namespace
 }  // namespace sylvester
 
 using namespace sylvester;
 
 syl_status syl_kv_attend_workspace(const syl_kv_batch* batch, int32_t layer, int32_t threads, int64_t* bytes) {
-  int64_t rows;
-  const syl_status status = CheckAttend(__func__, batch, layer, &rows);
-  if (status != SYL_OK) return status;
-  SYL_REQUIRE_RANGE(threads, 1, 256);
-  SYL_REQUIRE_PTR(bytes);
-  Parts parts = {};
-  *bytes = rows == 0 ? 0 : Carve(Job(*batch, layer), threads, nullptr, &parts);
-  return SYL_OK;
+  if (const syl_status status = CheckAttend(__func__, batch, layer)) return status;
+  return Workspace(__func__, Job(*batch, layer, nullptr), threads, bytes);
 }
 
 syl_status syl_kv_attend_f32(const syl_kv_batch* batch, int32_t layer, const float* q, int64_t q_stride, float* y,
                              int64_t y_stride, void* workspace, int64_t workspace_bytes, syl_pool* pool) {
-  int64_t rows;
-  syl_status status = CheckAttend(__func__, batch, layer, &rows);
-  if (status != SYL_OK) return status;
-  const syl_kv_geometry& g = batch->sequence[0]->Plan().geometry;
-  const int64_t cols = g.q_heads * g.head_dim;
-  for (const Rows& m : {Rows{"q", q, q_stride}, Rows{"y", y, y_stride}}) {
-    status = CheckRows(__func__, m, rows, cols);
-    if (status != SYL_OK) return status;
-  }
-  if (rows == 0) return SYL_OK;
-  const Job job(*batch, layer);
-  Parts parts = {};
-  const int64_t needed = Carve(job, Threads(pool), nullptr, &parts);
-  SYL_REQUIRE_PTR(workspace);
-  SYL_REQUIRE(workspace_bytes >= needed, SYL_WORKSPACE, "workspace_bytes is %lld, must be at least %lld",
-              static_cast<long long>(workspace_bytes), static_cast<long long>(needed));
-  const int64_t q_bytes = Extent(rows, cols, q_stride) * 4, y_bytes = Extent(rows, cols, y_stride) * 4;
-  SYL_REQUIRE(!Overlaps(y, y_bytes, q, q_bytes), SYL_OVERLAP, "y overlaps %s", "q");
-  SYL_REQUIRE(!Overlaps(workspace, needed, q, q_bytes), SYL_OVERLAP, "workspace overlaps %s", "q");
-  SYL_REQUIRE(!Overlaps(workspace, needed, y, y_bytes), SYL_OVERLAP, "workspace overlaps %s", "y");
-  status = CheckFinite(__func__, "q", q, q_stride, rows, cols);
-  if (status != SYL_OK) return status;
-  Carve(job, Threads(pool), workspace, &parts);
-  Attention(job, q, q_stride, y, y_stride, parts, pool).Run();
-  return SYL_OK;
+  if (const syl_status status = CheckAttend(__func__, batch, layer)) return status;
+  return Attend(__func__, Job(*batch, layer, nullptr), q, q_stride, y, y_stride, workspace, workspace_bytes, pool);
+}
+
+syl_status syl_kv_attend_bidirectional_workspace(const syl_kv_batch* batch, int32_t layer, const int64_t* unpacked,
+                                                 int32_t threads, int64_t* bytes) {
+  if (const syl_status status = CheckBidirectional(__func__, batch, layer, unpacked)) return status;
+  return Workspace(__func__, Job(*batch, layer, unpacked), threads, bytes);
+}
+
+syl_status syl_kv_attend_bidirectional_f32(const syl_kv_batch* batch, int32_t layer, const int64_t* unpacked,
+                                           const float* q, int64_t q_stride, float* y, int64_t y_stride,
+                                           void* workspace, int64_t workspace_bytes, syl_pool* pool) {
+  if (const syl_status status = CheckBidirectional(__func__, batch, layer, unpacked)) return status;
+  return Attend(__func__, Job(*batch, layer, unpacked), q, q_stride, y, y_stride, workspace, workspace_bytes, pool);
 }

@@ -30,7 +30,8 @@ struct KvQueries {
 struct KvCall {
   const syl_kv_sequence* sequence;
   int32_t layer;
-  AttentionCall view;  // geometry, rows, positions and y; keys, values and q are elsewhere
+  AttentionCall view;    // geometry, rows, positions and y; keys, values and q are elsewhere
+  int64_t packed_tiles;  // that all rows find packed where these see all tokens
   KvQueries queries;
   KvGrid key_grid, value_grid;
 
@@ -42,7 +43,9 @@ struct KvCall {
     return pair / view.Group() * view.shape.q_heads + kv_head * view.Group() + pair % view.Group();
   }
   // Tiles that the row of a pair finds packed.
-  int64_t PackedTiles(int64_t pair) const { return Plan().PackedTiles(view.first + pair / view.Group() + 1); }
+  int64_t PackedTiles(int64_t pair) const {
+    return view.shape.causal ? Plan().PackedTiles(view.first + pair / view.Group() + 1) : packed_tiles;
+  }
 };
 
 // Kv heads that are decoded together: those of a rotation group.

@@ -109,7 +109,7 @@ struct CacheDeleter {
 
 }  // namespace
 
-syl_status CheckBatch(const char* function, const syl_kv_batch* batch, int32_t layer, int64_t* total) {
+syl_status CheckBatch(const char* function, const syl_kv_batch* batch, int32_t layer, int64_t* total, bool limited) {
   if (batch == nullptr) return Fail(SYL_NULL_ARGUMENT, "%s: batch is NULL", function);
   if (batch->struct_size != sizeof(*batch)) {
     return Fail(SYL_BAD_VALUE, "%s: batch->struct_size is %u, must be %zu", function, batch->struct_size,
@@ -130,7 +130,8 @@ syl_status CheckBatch(const char* function, const syl_kv_batch* batch, int32_t l
     if (i == 0 && (layer < 0 || layer >= cache->plan->geometry.layers)) {
       return Fail(SYL_BAD_VALUE, "%s: layer is %d, must be 0..%d", function, layer, cache->plan->geometry.layers - 1);
     }
-    const int64_t most = cache->plan->options.window > 0 ? cache->max_rows : std::numeric_limits<int32_t>::max();
+    const bool ring = limited && cache->plan->options.window > 0;
+    const int64_t most = ring ? cache->max_rows : std::numeric_limits<int32_t>::max();
     if (batch->rows[i] < 0 || batch->rows[i] > most) {
       return Fail(SYL_BAD_VALUE, "%s: batch->rows[%d] is %" PRId64 ", must be 0..%" PRId64, function, i, batch->rows[i],
                   most);

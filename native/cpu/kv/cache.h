@@ -89,6 +89,12 @@ struct syl_kv_sequence {
     return oldest == 0 ? 1 : oldest + (Plan().WindowTiles() - 1) * sylvester::kKvTile;
   }
 
+  // Most of the layer's newest tokens that can be read as halves together with the window of those before them.
+  int64_t MostUnpacked(int32_t layer) const {
+    if (ring_tiles == 0) return 0;
+    return halves[layer].oldest == 0 ? lengths[layer] : lengths[layer] - Truncatable(layer);
+  }
+
   // Counts tokens whose bytes append has written.
   void Advance(int32_t layer, int64_t rows) {
     lengths[layer] += rows;
@@ -128,9 +134,10 @@ void ClearTokens(const KvPlan& plan, int32_t layer, int64_t first, uint8_t* tile
 
 // ---- cache.cc ------------------------------------------------------------------------------------------------------
 
-// Checks a batch on behalf of a function of the ABI: struct, pointers, layer, rows (of a plan with a window at most
-// max_rows), one cache, no sequence twice. total: rows.
-syl_status CheckBatch(const char* function, const syl_kv_batch* batch, int32_t layer, int64_t* total);
+// Checks a batch on behalf of a function of the ABI: struct, pointers, layer, rows, one cache, no sequence twice.
+// limited: of a plan with a window at most max_rows. total: rows.
+syl_status CheckBatch(const char* function, const syl_kv_batch* batch, int32_t layer, int64_t* total,
+                      bool limited = true);
 
 // All layers have the same length.
 syl_status CheckEven(const char* function, const syl_kv_sequence* sequence, int64_t* length);

@@ -260,6 +260,20 @@ SYL_API syl_status syl_kv_attend_f32(const syl_kv_batch* batch, int32_t layer, c
                                      float* y, int64_t y_stride, void* workspace, int64_t workspace_bytes,
                                      syl_pool* pool);
 
+/* The same where tokens see those behind them too, as in masked diffusion models: each of the rows, which may be any
+ * tokens' and any number, sees all tokens of its sequence. unpacked: [sequences], the newest tokens of each, usually
+ * those of the pass, that are read as halves; those before them are read as the newest query did before these came:
+ * 0..length - syl_kv_truncatable, all while that is 1, and 0 for plans without a window, whose tokens are all packed.
+ * So a text of which some tokens at the end change again and again is appended up to them for good, and they are
+ * appended, attended with, and truncated off in each pass. Errors: as above; UNSUPPORTED (layers with a sliding
+ * window).
+ */
+SYL_API syl_status syl_kv_attend_bidirectional_workspace(const syl_kv_batch* batch, int32_t layer,
+                                                         const int64_t* unpacked, int32_t threads, int64_t* bytes);
+SYL_API syl_status syl_kv_attend_bidirectional_f32(const syl_kv_batch* batch, int32_t layer, const int64_t* unpacked,
+                                                   const float* q, int64_t q_stride, float* y, int64_t y_stride,
+                                                   void* workspace, int64_t workspace_bytes, syl_pool* pool);
+
 /* The `count` tokens of largest magnitude, RotateKV's sinks: of the largest |hidden[r][c]| over all rows and columns
  * the `count` first (0..1024), ties by lower r, then c; their rows get sinks[r] = 1, all others 0. Errors:
  * NULL_ARGUMENT, BAD_VALUE, BAD_SHAPE, OVERLAP, BAD_DATA (names the first element that is not finite). */

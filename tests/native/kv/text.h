@@ -2,6 +2,8 @@
 #ifndef SYLVESTER_TESTS_NATIVE_KV_TEXT_H_
 #define SYLVESTER_TESTS_NATIVE_KV_TEXT_H_
 
+#include <numeric>
+
 #include "native/cpu/kv/cache.h"
 #include "tests/native/kv/model.h"
 #include "tests/native/testing.h"
@@ -77,6 +79,33 @@ class KvText {
     std::vector<float> y(static_cast<size_t>(rows * cols), kNaN);
     EXPECT_EQ(syl_kv_attend_f32(&batch, layer, tokens.q.At(first), tokens.q.stride, y.data(), cols, workspace.data(),
                                 bytes, pool),
+              SYL_OK)
+        << syl_last_error();
+    return y;
+  }
+
+  // Bidirectional attention of queries `first` and on.
+  std::vector<float> AttendBidirectional(const KvTokens& tokens, int64_t first, int64_t rows, int64_t unpacked,
+                                         syl_pool* pool = nullptr) {
+    syl_kv_sequence* sequence = sequence_.get();
+    return AttendBidirectional({sequence}, tokens, first, {rows}, {unpacked}, pool);
+  }
+
+  // The same of several sequences of the cache.
+  std::vector<float> AttendBidirectional(const std::vector<syl_kv_sequence*>& sequences, const KvTokens& tokens,
+                                         int64_t first, const std::vector<int64_t>& rows,
+                                         const std::vector<int64_t>& unpacked, syl_pool* pool = nullptr) {
+    const syl_kv_batch batch = {sizeof(batch), static_cast<int32_t>(sequences.size()), sequences.data(), rows.data()};
+    int64_t bytes = 0;
+    EXPECT_EQ(syl_kv_attend_bidirectional_workspace(&batch, 0, unpacked.data(),
+                                                    pool == nullptr ? 1 : syl_pool_threads(pool), &bytes),
+              SYL_OK)
+        << syl_last_error();
+    std::vector<uint8_t> workspace(static_cast<size_t>(bytes + 1));
+    const int64_t cols = geometry_.q_heads * geometry_.head_dim;
+    std::vector<float> y(static_cast<size_t>(std::accumulate(rows.begin(), rows.end(), int64_t{0}) * cols), kNaN);
+    EXPECT_EQ(syl_kv_attend_bidirectional_f32(&batch, 0, unpacked.data(), tokens.q.At(first), tokens.q.stride, y.data(),
+                                              cols, workspace.data(), bytes, pool),
               SYL_OK)
         << syl_last_error();
     return y;
