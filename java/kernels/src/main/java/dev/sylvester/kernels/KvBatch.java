@@ -21,6 +21,7 @@ public final class KvBatch {
   private final long queryCols;
   private final MemorySegment descriptor;
   private final MemorySegment rowCounts;
+  private final MemorySegment unpacked;
 
   private KvBatch(List<KvSequence> list) {
     KvGeometry geometry = list.getFirst().cache().geometry();
@@ -34,6 +35,7 @@ public final class KvBatch {
       sequences[i].end();
     }
     rowCounts = arena.allocate(JAVA_LONG, sequences.length);
+    unpacked = arena.allocate(JAVA_LONG, sequences.length);
     descriptor = arena.allocate(syl_kv_batch.layout());
     syl_kv_batch.struct_size(descriptor, (int) syl_kv_batch.sizeof());
     syl_kv_batch.sequences(descriptor, sequences.length);
@@ -119,7 +121,46 @@ public final class KvBatch {
     String function = "KvBatch.attend";
     begin();
     try {
-      attend(function, layer, total(function, rows), q, qStride, y, yStride, workspace, pool);
+      attend(function, layer, null, total(function, rows), q, qStride, y, yStride, workspace, pool);
+    } finally {
+      end();
+    }
+  }
+
+  /**
+   * The same where tokens see those behind them too: each of the rows, which may be any tokens' and
+   * any number, sees all tokens of its sequence.
+   *
+   * @param layer of the model, without a sliding window
+   * @param rows for each sequence its number of queries
+   * @param unpacked for each sequence the number of its newest tokens that are read as halves;
+   *     those before them are read as the newest query did before these came. At most length -
+   *     {@link KvSequence#truncatable()}, or all while that is 1; 0 for plans without a window
+   * @param q rows of queryHeads x headDim floats, rotated by their positions
+   * @param qStride from row to row
+   * @param y rows of queryHeads x headDim floats; must not overlap q
+   * @param yStride from row to row
+   * @param workspace scratch memory
+   * @param pool threads, or null
+   */
+  public void attendBidirectional(
+      int layer,
+      long[] rows,
+      long[] unpacked,
+      MemorySegment q,
+      long qStride,
+      MemorySegment y,
+      long yStride,
+      Workspace workspace,
+      ThreadPool pool) {
+    String function = "KvBatch.attendBidirectional";
+    begin();
+    try {
+      requireEach(function, "unpacked", unpacked);
+      MemorySegment halves = this.unpacked;
+      MemorySegment.copy(unpacked, 0, halves, JAVA_LONG, 0, unpacked.length);
+      long all = total(function, rows);
+      attend(function, layer, halves, all, q, qStride, y, yStride, workspace, pool);
     } finally {
       end();
     }
@@ -150,21 +191,27 @@ public final class KvBatch {
 
   // The array may change under us: what is checked is what native code reads.
   private long total(String function, long[] rows) {
-    if (Args.present(function, "rows", rows).length != sequences.length) {
-      throw new SylvesterException(
-          Status.BAD_SHAPE,
-          function
-              + ": rows has "
-              + rows.length
-              + " numbers for "
-              + sequences.length
-              + " sequences");
-    }
+    requireEach(function, "rows", rows);
     long total = 0;
     for (int i = 0; i < sequences.length; i++) {
       total += rows(function, i, rows[i], Long.MAX_VALUE - total);
     }
     return total;
+  }
+
+  private void requireEach(String function, String name, long[] numbers) {
+    if (Args.present(function, name, numbers).length != sequences.length) {
+      throw new SylvesterException(
+          Status.BAD_SHAPE,
+          "%s: %s has %d numbers for %d sequences"
+              .formatted(function, name, numbers.length, sequences.length));
+    }
+  }
+
+  /** Between begin and end: what {@link #attend} takes, for a batch of one. */
+  MemorySegment unpacked(long tokens) {
+    unpacked.set(JAVA_LONG, 0, tokens);
+    return unpacked;
   }
 
   /** Between begin and end: the number of rows of a sequence. */
@@ -212,10 +259,15 @@ public final class KvBatch {
     }
   }
 
-  /** Between begin and end, with the rows of all sequences set. */
+  /**
+   * Between begin and end, with the rows of all sequences set, and what is unpacked of them.
+   *
+   * @param unpacked {@link #unpacked}, or null for causal attention
+   */
   void attend(
       String function,
       int layer,
+      MemorySegment unpacked,
       long rows,
       MemorySegment q,
       long qStride,
@@ -228,12 +280,20 @@ public final class KvBatch {
     MemorySegment threads = ThreadPool.handle(pool);
     Args.present(function, "workspace", workspace).begin();
     try {
+      MemorySegment size = workspace.results;
       SylvesterException.check(
-          SylvesterFfi.syl_kv_attend_workspace(descriptor, layer, count(pool), workspace.results));
+          unpacked == null
+              ? SylvesterFfi.syl_kv_attend_workspace(descriptor, layer, count(pool), size)
+              : SylvesterFfi.syl_kv_attend_bidirectional_workspace(
+                  descriptor, layer, unpacked, count(pool), size));
       MemorySegment scratch = workspace.sized();
+      long bytes = scratch.byteSize();
       SylvesterException.check(
-          SylvesterFfi.syl_kv_attend_f32(
-              descriptor, layer, q, qStride, y, yStride, scratch, scratch.byteSize(), threads));
+          unpacked == null
+              ? SylvesterFfi.syl_kv_attend_f32(
+                  descriptor, layer, q, qStride, y, yStride, scratch, bytes, threads)
+              : SylvesterFfi.syl_kv_attend_bidirectional_f32(
+                  descriptor, layer, unpacked, q, qStride, y, yStride, scratch, bytes, threads));
     } finally {
       workspace.end();
     }

@@ -18,6 +18,7 @@ import java.util.List;
 public final class KvSequence implements AutoCloseable {
   private static final String APPEND = "KvSequence.append";
   private static final String ATTEND = "KvSequence.attend";
+  private static final String BIDIRECTIONAL = "KvSequence.attendBidirectional";
 
   private final KvCache cache;
   private final long keyCols;
@@ -104,7 +105,45 @@ public final class KvSequence implements AutoCloseable {
     self.begin();
     try {
       self.rows(ATTEND, 0, rows, Long.MAX_VALUE);
-      self.attend(ATTEND, layer, rows, q, qStride, y, yStride, workspace, pool);
+      self.attend(ATTEND, layer, null, rows, q, qStride, y, yStride, workspace, pool);
+    } finally {
+      self.end();
+    }
+  }
+
+  /**
+   * The same where tokens see those behind them too, as in masked diffusion models: each of the
+   * rows, which may be any tokens' and any number, sees all tokens. So a text of which some tokens
+   * at the end change again and again is appended up to them for good, and they are appended,
+   * attended with, and truncated off in each pass.
+   *
+   * @param layer of the model, without a sliding window
+   * @param q rows of queryHeads x headDim floats, rotated by their positions
+   * @param qStride from row to row
+   * @param rows number of queries
+   * @param unpacked number of the newest tokens that are read as halves; those before them are read
+   *     as the newest query did before these came. At most length - {@link #truncatable()}, or all
+   *     while that is 1; 0 for plans without a window, whose tokens are all packed
+   * @param y rows of queryHeads x headDim floats; must not overlap q
+   * @param yStride from row to row
+   * @param workspace scratch memory
+   * @param pool threads, or null
+   */
+  public void attendBidirectional(
+      int layer,
+      MemorySegment q,
+      long qStride,
+      long rows,
+      long unpacked,
+      MemorySegment y,
+      long yStride,
+      Workspace workspace,
+      ThreadPool pool) {
+    self.begin();
+    try {
+      self.rows(BIDIRECTIONAL, 0, rows, Long.MAX_VALUE);
+      MemorySegment halves = self.unpacked(unpacked);
+      self.attend(BIDIRECTIONAL, layer, halves, rows, q, qStride, y, yStride, workspace, pool);
     } finally {
       self.end();
     }
@@ -142,6 +181,25 @@ public final class KvSequence implements AutoCloseable {
       MemorySegment queries = arena.allocateFrom(JAVA_FLOAT, q);
       MemorySegment y = arena.allocate(JAVA_FLOAT, q.length);
       attend(layer, queries, queryCols, rows, y, queryCols, workspace, null);
+      return y.toArray(JAVA_FLOAT);
+    }
+  }
+
+  /**
+   * Bidirectional attention of queries on the Java heap. For comfort: it copies and allocates.
+   *
+   * @param layer of the model
+   * @param q rows of queryHeads x headDim floats, back to back
+   * @param unpacked number of the newest tokens that are read as halves
+   * @return as many rows
+   */
+  public float[] attendBidirectional(int layer, float[] q, long unpacked) {
+    long rows = Args.rows(BIDIRECTIONAL, "q", q, queryCols);
+    try (Arena arena = Arena.ofConfined();
+        Workspace workspace = new Workspace()) {
+      MemorySegment queries = arena.allocateFrom(JAVA_FLOAT, q);
+      MemorySegment y = arena.allocate(JAVA_FLOAT, q.length);
+      attendBidirectional(layer, queries, queryCols, rows, unpacked, y, queryCols, workspace, null);
       return y.toArray(JAVA_FLOAT);
     }
   }

@@ -84,6 +84,18 @@ class KvHostileArgumentsTest extends HostileCalls {
                   chance.size(stride),
                   chance.hostile() ? null : WORKSPACE,
                   pool(chance)));
+      survive(
+          () ->
+              sequence.attendBidirectional(
+                  layer,
+                  q,
+                  chance.size(QUERY_COLS),
+                  chance.size(rows),
+                  chance.size(0),
+                  y,
+                  chance.size(stride),
+                  chance.hostile() ? null : WORKSPACE,
+                  pool(chance)));
     }
   }
 
@@ -126,6 +138,18 @@ class KvHostileArgumentsTest extends HostileCalls {
               batch.attend(
                   1,
                   rows(chance, rows),
+                  q,
+                  chance.size(QUERY_COLS),
+                  y,
+                  chance.size(stride),
+                  WORKSPACE,
+                  pool(chance)));
+      survive(
+          () ->
+              batch.attendBidirectional(
+                  1,
+                  rows(chance, rows),
+                  rows(chance, new long[2]),
                   q,
                   chance.size(QUERY_COLS),
                   y,

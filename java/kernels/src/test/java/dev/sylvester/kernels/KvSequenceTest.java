@@ -73,23 +73,108 @@ class KvSequenceTest {
     }
   }
 
+  /** Rows of any tokens, as many as there are, all see what the newest query sees. */
+  @ParameterizedTest
+  @MethodSource("options")
+  void bidirectionalAttentionByDefinition(KvOptions options) {
+    try (KvCache cache = KvModel.cache(options, TOKENS);
+        KvSequence sequence = cache.newSequence()) {
+      append(sequence, k, v, 0, 170);
+      for (int layer = 0; layer < LAYERS; layer++) {
+        float[] y = sequence.attendBidirectional(layer, q, 0);
+        KvReference reference = new KvReference(sequence, layer);
+        for (int row : new int[] {0, 100, TOKENS - 1}) {
+          float[] of = part(y, row, 1, QUERY_COLS);
+          assertNear(sequence, reference, part(q, row, 1, QUERY_COLS), of);
+        }
+      }
+    }
+  }
+
+  /**
+   * Nothing is packed, so that R leaves only the rounding to halves of rotated keys and values,
+   * which is at most 2^-11 of each: a score is off by that part of scale |q| |k|, all weights by a
+   * factor of at most exp(2 e), and a value by 2^-11 of its length. Floats have less to lose.
+   */
+  @Test
+  void unpackedTokensAreReadAsHalves() {
+    int tokens = 60;
+    double half = 1.1 * 0x1p-11;
+    KvOptions options = KvOptions.preset("quarot").withWindow(32);
+    try (KvCache cache = KvModel.cache(options, TOKENS);
+        KvSequence sequence = cache.newSequence()) {
+      append(sequence, k, v, 0, tokens);
+      float[] whole = sequence.attendBidirectional(0, part(q, 0, 5, QUERY_COLS), tokens);
+      float[] packed = sequence.attendBidirectional(0, part(q, 0, 5, QUERY_COLS), 0);
+      for (int row = 0; row < 5; row++) {
+        for (int head = 0; head < QUERY_HEADS; head++) {
+          int keyHead = head / (QUERY_HEADS / KEY_HEADS);
+          double[] weights = new double[tokens];
+          double[] y = new double[HEAD_DIM];
+          double error = 0;
+          double sum = 0;
+          double lengths = 0;
+          for (int t = 0; t < tokens; t++) {
+            double[] query = head(q, row, QUERY_COLS, head);
+            double[] key = head(k, t, KEY_COLS, keyHead);
+            double score = 0;
+            for (int i = 0; i < HEAD_DIM; i++) {
+              score += query[i] * key[i];
+            }
+            double scale = 1 / Math.sqrt(HEAD_DIM);
+            weights[t] = Math.exp(score * scale);
+            error = Math.max(error, half * scale * KvReference.norm(query) * KvReference.norm(key));
+            sum += weights[t];
+          }
+          for (int t = 0; t < tokens; t++) {
+            double[] value = head(v, t, KEY_COLS, keyHead);
+            for (int i = 0; i < HEAD_DIM; i++) {
+              y[i] += weights[t] / sum * value[i];
+            }
+            lengths += weights[t] / sum * KvReference.norm(value);
+          }
+          // A value is not farther from y than both lengths together.
+          double bound = Math.expm1(2 * error) * 2 * lengths + half * lengths;
+          assertThat(distance(whole, row, head, y)).isLessThanOrEqualTo(bound);
+          assertThat(distance(packed, row, head, y)).isGreaterThan(bound);
+        }
+      }
+    }
+  }
+
+  private static double[] head(float[] rows, int row, int cols, int head) {
+    double[] values = new double[HEAD_DIM];
+    for (int i = 0; i < HEAD_DIM; i++) {
+      values[i] = rows[row * cols + head * HEAD_DIM + i];
+    }
+    return values;
+  }
+
+  private static double distance(float[] got, int row, int head, double[] want) {
+    double[] difference = head(got, row, QUERY_COLS, head);
+    for (int i = 0; i < HEAD_DIM; i++) {
+      difference[i] -= want[i];
+    }
+    return KvReference.norm(difference);
+  }
+
   private void assertAttention(KvSequence sequence, int tokens) {
     float[] newest = part(q, tokens - 1, 1, QUERY_COLS);
     for (int layer = 0; layer < LAYERS; layer++) {
       float[] y = sequence.attend(layer, newest);
-      KvReference reference = new KvReference(sequence, layer);
-      for (int head = 0; head < QUERY_HEADS; head++) {
-        KvReference.Expected expected = reference.attend(newest, head);
-        double[] difference = new double[HEAD_DIM];
-        for (int i = 0; i < HEAD_DIM; i++) {
-          difference[i] = y[head * HEAD_DIM + i] - expected.y()[i];
-        }
-        assertThat(KvReference.norm(difference))
-            .as(
-                "%s, %d tokens, layer %d, head %d, of %f",
-                sequence.cache().options(), tokens, layer, head, KvReference.norm(expected.y()))
-            .isLessThanOrEqualTo(expected.bound());
-      }
+      assertNear(sequence, new KvReference(sequence, layer), newest, y);
+    }
+  }
+
+  private static void assertNear(
+      KvSequence sequence, KvReference reference, float[] query, float[] y) {
+    for (int head = 0; head < QUERY_HEADS; head++) {
+      KvReference.Expected expected = reference.attend(query, head);
+      assertThat(distance(y, 0, head, expected.y()))
+          .as(
+              "%s, head %d, of %f",
+              sequence.cache().options(), head, KvReference.norm(expected.y()))
+          .isLessThanOrEqualTo(expected.bound());
     }
   }
 
@@ -228,6 +313,13 @@ class KvSequenceTest {
           batch.attend(layer, counts, queries, QUERY_COLS, y, QUERY_COLS, workspace, pool);
         }
         float[] all = toArray(y);
+        long[] unpacked = new long[rows.length];
+        for (int i = 0; i < rows.length; i++) {
+          unpacked[i] = options.window() > 0 ? rows[i] / 2 : 0;
+        }
+        batch.attendBidirectional(
+            1, counts, unpacked, queries, QUERY_COLS, y, QUERY_COLS, workspace, pool);
+        float[] allSeeing = toArray(y);
         int first = 0;
         for (int i = 0; i < rows.length; i++) {
           append(singles.get(i), k, v, first, rows[i]);
@@ -235,6 +327,10 @@ class KvSequenceTest {
             assertThat(part(all, first, rows[i], QUERY_COLS))
                 .as("%s, sequence %d", options, i)
                 .isEqualTo(singles.get(i).attend(1, part(q, first, rows[i], QUERY_COLS)));
+            float[] of = part(q, first, rows[i], QUERY_COLS);
+            assertThat(part(allSeeing, first, rows[i], QUERY_COLS))
+                .as("%s, sequence %d", options, i)
+                .isEqualTo(singles.get(i).attendBidirectional(1, of, unpacked[i]));
           }
           first += rows[i];
           assertSame(singles.get(i), together.get(i));
@@ -398,6 +494,27 @@ class KvSequenceTest {
           Status.BAD_SHAPE, "not rows of", () -> sequence.append(0, new float[7], new float[7]));
       assertRefused(Status.NULL_ARGUMENT, "k is null", () -> sequence.append(0, null, good));
       assertRefused(Status.BAD_VALUE, "", () -> sequence.attend(0, part(q, 0, 101, QUERY_COLS)));
+      float[] queries = part(q, 0, 101, QUERY_COLS);
+      assertThat(sequence.attendBidirectional(0, queries, 0)).hasSize(queries.length);
+      assertRefused(
+          Status.BAD_VALUE,
+          "unpacked[0] is 101, must be 0..100 for the sequence's 100 tokens",
+          () -> sequence.attendBidirectional(0, queries, 101));
+      assertRefused(
+          Status.BAD_VALUE,
+          "unpacked[0] is -1",
+          () -> sequence.attendBidirectional(0, queries, -1));
+      KvBatch batch = KvBatch.of(List.of(sequence));
+      MemorySegment row = TestData.floats(arena, part(q, 0, 1, QUERY_COLS));
+      MemorySegment out = arena.allocate(4L * QUERY_COLS);
+      for (long[] counts : new long[][] {null, {}, {0, 0}}) {
+        assertRefused(
+            counts == null ? Status.NULL_ARGUMENT : Status.BAD_SHAPE,
+            "unpacked",
+            () ->
+                batch.attendBidirectional(
+                    0, new long[1], counts, row, QUERY_COLS, out, QUERY_COLS, workspace, null));
+      }
       assertRefused(Status.BAD_VALUE, "tokens", () -> sequence.truncate(101));
       assertRefused(Status.BAD_VALUE, "tokens", () -> sequence.truncate(-1));
       assertRefused(Status.BAD_VALUE, "tokens", () -> sequence.fork(101));

@@ -29,6 +29,7 @@ import org.junit.jupiter.api.Test;
 class KvJniFfmTest {
   private static final long SEED = 5;
   private static final int TOKENS = 75;
+  private static final int UNPACKED = 40;
   private static final int HEAD_DIM = 64;
   private static final int KEY_COLS = 2 * HEAD_DIM;
   private static final int QUERY_COLS = 4 * HEAD_DIM;
@@ -41,6 +42,7 @@ class KvJniFfmTest {
   private byte[] planByFfm;
   private byte[] sequenceByFfm;
   private float[] attentionByFfm;
+  private float[] bidirectionalByFfm;
 
   @Test
   void sameBytes() {
@@ -74,6 +76,14 @@ class KvJniFfmTest {
             syl_kv_attend_f32(batch, 0, q, QUERY_COLS, y, QUERY_COLS, workspace, size[0], null));
       }
       assertThat(y).isEqualTo(attentionByFfm);
+      long[] unpacked = {UNPACKED};
+      assertOk(syl_kv_attend_bidirectional_workspace(batch, 0, unpacked, 1, size));
+      try (BytePointer workspace = new BytePointer(size[0])) {
+        assertOk(
+            syl_kv_attend_bidirectional_f32(
+                batch, 0, unpacked, q, QUERY_COLS, y, QUERY_COLS, workspace, size[0], null));
+      }
+      assertThat(y).isEqualTo(bidirectionalByFfm);
     }
     assertOk(syl_kv_save_size(sequence, size));
     try (BytePointer file = new BytePointer(size[0]);
@@ -99,6 +109,7 @@ class KvJniFfmTest {
       sequence.append(0, k, v);
       sequenceByFfm = sequence.save(arena).toArray(JAVA_BYTE);
       attentionByFfm = sequence.attend(0, q);
+      bidirectionalByFfm = sequence.attendBidirectional(0, q, UNPACKED);
     }
   }
 

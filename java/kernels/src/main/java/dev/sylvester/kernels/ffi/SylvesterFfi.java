@@ -5208,6 +5208,139 @@ public class SylvesterFfi extends Layouts {
         }
     }
 
+    private static class syl_kv_attend_bidirectional_workspace {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_kv_attend_bidirectional_workspace");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_attend_bidirectional_workspace(const syl_kv_batch *batch, int32_t layer, const int64_t *unpacked, int32_t threads, int64_t *bytes)
+     * }
+     */
+    public static FunctionDescriptor syl_kv_attend_bidirectional_workspace$descriptor() {
+        return syl_kv_attend_bidirectional_workspace.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_attend_bidirectional_workspace(const syl_kv_batch *batch, int32_t layer, const int64_t *unpacked, int32_t threads, int64_t *bytes)
+     * }
+     */
+    public static MethodHandle syl_kv_attend_bidirectional_workspace$handle() {
+        return syl_kv_attend_bidirectional_workspace.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_attend_bidirectional_workspace(const syl_kv_batch *batch, int32_t layer, const int64_t *unpacked, int32_t threads, int64_t *bytes)
+     * }
+     */
+    public static MemorySegment syl_kv_attend_bidirectional_workspace$address() {
+        return syl_kv_attend_bidirectional_workspace.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_kv_attend_bidirectional_workspace(const syl_kv_batch *batch, int32_t layer, const int64_t *unpacked, int32_t threads, int64_t *bytes)
+     * }
+     */
+    public static int syl_kv_attend_bidirectional_workspace(MemorySegment batch, int layer, MemorySegment unpacked, int threads, MemorySegment bytes) {
+        var mh$ = syl_kv_attend_bidirectional_workspace.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_kv_attend_bidirectional_workspace", batch, layer, unpacked, threads, bytes);
+            }
+            return (int)mh$.invokeExact(batch, layer, unpacked, threads, bytes);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class syl_kv_attend_bidirectional_f32 {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_INT,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_POINTER,
+            SylvesterFfi.C_LONG,
+            SylvesterFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_kv_attend_bidirectional_f32");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_attend_bidirectional_f32(const syl_kv_batch *batch, int32_t layer, const int64_t *unpacked, const float *q, int64_t q_stride, float *y, int64_t y_stride, void *workspace, int64_t workspace_bytes, syl_pool *pool)
+     * }
+     */
+    public static FunctionDescriptor syl_kv_attend_bidirectional_f32$descriptor() {
+        return syl_kv_attend_bidirectional_f32.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_attend_bidirectional_f32(const syl_kv_batch *batch, int32_t layer, const int64_t *unpacked, const float *q, int64_t q_stride, float *y, int64_t y_stride, void *workspace, int64_t workspace_bytes, syl_pool *pool)
+     * }
+     */
+    public static MethodHandle syl_kv_attend_bidirectional_f32$handle() {
+        return syl_kv_attend_bidirectional_f32.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_kv_attend_bidirectional_f32(const syl_kv_batch *batch, int32_t layer, const int64_t *unpacked, const float *q, int64_t q_stride, float *y, int64_t y_stride, void *workspace, int64_t workspace_bytes, syl_pool *pool)
+     * }
+     */
+    public static MemorySegment syl_kv_attend_bidirectional_f32$address() {
+        return syl_kv_attend_bidirectional_f32.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_kv_attend_bidirectional_f32(const syl_kv_batch *batch, int32_t layer, const int64_t *unpacked, const float *q, int64_t q_stride, float *y, int64_t y_stride, void *workspace, int64_t workspace_bytes, syl_pool *pool)
+     * }
+     */
+    public static int syl_kv_attend_bidirectional_f32(MemorySegment batch, int layer, MemorySegment unpacked, MemorySegment q, long q_stride, MemorySegment y, long y_stride, MemorySegment workspace, long workspace_bytes, MemorySegment pool) {
+        var mh$ = syl_kv_attend_bidirectional_f32.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_kv_attend_bidirectional_f32", batch, layer, unpacked, q, q_stride, y, y_stride, workspace, workspace_bytes, pool);
+            }
+            return (int)mh$.invokeExact(batch, layer, unpacked, q, q_stride, y, y_stride, workspace, workspace_bytes, pool);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
     private static class syl_kv_find_sinks_f32 {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
             SylvesterFfi.C_INT,
