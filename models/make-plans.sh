@@ -25,4 +25,5 @@ make() {
   done
 }
 make gsm-mini "$root/models/gsm-mini/train.jsonl" "$root/models/gsm-mini/target/plans"
+make gsm-mini-diffusion "$root/models/gsm-mini/train.jsonl" "$root/models/gsm-mini/diffusion/plans"
 make smollm2 "$text" "$root/models/smollm2/plans"

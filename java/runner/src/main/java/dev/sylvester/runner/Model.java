@@ -175,9 +175,19 @@ public final class Model implements AutoCloseable {
    * What a diffusion model predicts for canvases. Close it before the model; closing the model
    * closes it too.
    *
-   * @throws IllegalArgumentException when the model is none, or its cache is packed
+   * @throws IllegalArgumentException when the model is none, or cannot have its cache
    */
   public Denoiser newDenoiser() {
+    return newDenoiser(caches.options());
+  }
+
+  /**
+   * The same with another cache than the model's own. Packed ones go together with {@link
+   * dev.sylvester.runner.diffusion.CachePolicy#PREFIX} and {@code NONE}.
+   *
+   * @throws IllegalArgumentException when the model is none, or cannot have it
+   */
+  public Denoiser newDenoiser(CacheOptions cache) {
     requireOpen();
     if (!config().bidirectional()) {
       throw new IllegalArgumentException(
@@ -186,7 +196,7 @@ public final class Model implements AutoCloseable {
     if (config().maskId() < 0) {
       throw new IllegalArgumentException("%s tells no mask token".formatted(path()));
     }
-    Denoiser denoiser = new ModelDenoiser(this, caches.newCanvases());
+    Denoiser denoiser = new ModelDenoiser(this, caches.newCanvases(cache));
     denoisers.add(denoiser);
     return denoiser;
   }

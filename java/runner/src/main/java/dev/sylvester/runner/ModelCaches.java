@@ -10,6 +10,7 @@ import dev.sylvester.kernels.ThreadPool;
 import dev.sylvester.runner.format.ModelFile;
 import dev.sylvester.runner.hub.Catalog;
 import dev.sylvester.runner.hub.Progress;
+import dev.sylvester.runner.layers.CanvasCaches;
 import dev.sylvester.runner.layers.CanvasEvaluator;
 import dev.sylvester.runner.layers.Evaluator;
 import dev.sylvester.runner.layers.TextCaches;
@@ -63,9 +64,16 @@ final class ModelCaches implements AutoCloseable {
     return Optional.ofNullable(autoChoice);
   }
 
-  /** Texts of a bidirectional model, which has caches of floats only. */
-  CanvasEvaluator newCanvases() {
-    return new CanvasEvaluator(weights, pool, floatType(options.cache()));
+  /** Canvases of a bidirectional model. */
+  CanvasEvaluator newCanvases(CacheOptions wanted) {
+    CanvasCaches canvases;
+    if (wanted.floats()) {
+      canvases = CanvasCaches.floats(weights, pool, floatType(wanted));
+    } else {
+      requireNoAuto(wanted);
+      canvases = CanvasCaches.packed(weights, pool, plan(wanted));
+    }
+    return new CanvasEvaluator(weights, pool, canvases);
   }
 
   private static DType floatType(CacheOptions of) {
@@ -76,7 +84,7 @@ final class ModelCaches implements AutoCloseable {
     if (wanted.floats()) {
       return TextCaches.floats(weights, context, pool, floatType(wanted));
     }
-    requireCausal(wanted.name());
+    requireNoAuto(wanted);
     if (wanted.equals(CacheOptions.AUTO)) {
       AutoCache.Choice choice = AutoCache.choose(model, this);
       autoChoice = choice.text();
@@ -115,7 +123,6 @@ final class ModelCaches implements AutoCloseable {
 
   /** What plans of such options are made from; the caller closes it. */
   KvCalibration collect(KvOptions wanted, List<int[]> samples, Progress progress) {
-    requireCausal("packed");
     long total = samples.stream().mapToLong(sample -> sample.length).sum();
     long done = 0;
     KvCalibration calibration = KvCalibration.of(weights.kvGeometry());
@@ -141,10 +148,11 @@ final class ModelCaches implements AutoCloseable {
     }
   }
 
-  private void requireCausal(String kind) {
-    if (weights.config().bidirectional()) {
+  private void requireNoAuto(CacheOptions wanted) {
+    if (weights.config().bidirectional() && wanted.equals(CacheOptions.AUTO)) {
       throw new IllegalArgumentException(
-          "%s is bidirectional: its cache can be f16 or f32, not %s".formatted(file.path(), kind));
+          "%s is bidirectional: auto would measure how it predicts a next token; take one of %s"
+              .formatted(file.path(), String.join(", ", KvOptions.PRESETS)));
     }
   }
 

@@ -28,13 +28,18 @@ final class ModelDenoiser implements Denoiser {
   }
 
   @Override
-  public void reserve(int canvases, int length) {
+  public void reserve(int canvases, int length, int tail) {
     if (length > model.context()) {
       throw new IllegalArgumentException(
           "prompt and generated part have %,d tokens, the context holds %,d"
               .formatted(length, model.context()));
     }
-    evaluator.reserve(canvases, length);
+    evaluator.reserve(canvases, length, tail);
+  }
+
+  @Override
+  public boolean suffixesOnly() {
+    return evaluator.suffixesOnly();
   }
 
   @Override

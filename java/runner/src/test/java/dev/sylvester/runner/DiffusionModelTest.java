@@ -8,6 +8,7 @@ import dev.sylvester.kernels.LogitsStats;
 import dev.sylvester.runner.diffusion.AnswerRegion;
 import dev.sylvester.runner.diffusion.CachePolicy;
 import dev.sylvester.runner.diffusion.Canvas;
+import dev.sylvester.runner.diffusion.DelayedKv;
 import dev.sylvester.runner.diffusion.Denoiser;
 import dev.sylvester.runner.diffusion.DiffusionDecoder;
 import dev.sylvester.runner.diffusion.DiffusionRequest;
@@ -113,7 +114,7 @@ class DiffusionModelTest {
     other[2]++;
     int row = prompt.length + 3;
     try (Denoiser denoiser = model.newDenoiser()) {
-      denoiser.reserve(2, tokens.length);
+      denoiser.reserve(2, tokens.length, tokens.length);
       Pass pass = new Pass();
       pass.add(0, tokens, 0, tokens.length);
       denoiser.read(pass);
@@ -154,8 +155,8 @@ class DiffusionModelTest {
     }
 
     @Override
-    public void reserve(int canvases, int length) {
-      model.reserve(canvases, length);
+    public void reserve(int canvases, int length, int tail) {
+      model.reserve(canvases, length, tail);
     }
 
     @Override
@@ -235,6 +236,118 @@ class DiffusionModelTest {
         DiffusionResult alone = fill(requests.get(i));
         assertThat(together.get(i).tokens()).isEqualTo(alone.tokens());
         assertThat(together.get(i).committedAt()).isEqualTo(alone.committedAt());
+      }
+    }
+  }
+
+  private static DiffusionResult fill(DiffusionRequest request, String kv) {
+    try (Denoiser denoiser = model.newDenoiser(CacheOptions.of(kv))) {
+      return new DiffusionDecoder(denoiser).fill(request);
+    }
+  }
+
+  /** Eight bits change logits by less than their distances here. */
+  @Test
+  void aPackedPrefixGivesTheSameText() {
+    DiffusionRequest request =
+        DiffusionRequest.of(canvas(32), new SemiAutoregressive(8, 32))
+            .withCache(CachePolicy.PREFIX);
+    List<DiffusionRequest> requests =
+        List.of(
+            request,
+            request.withRule(new Threshold(0.9)),
+            request.withCache(CachePolicy.NONE),
+            request.withSampling(Sampling.GREEDY.withGuidance(0.5)));
+    for (DiffusionRequest each : requests) {
+      DiffusionResult want = fill(each);
+      for (String kv : List.of("q8", "best")) {
+        DiffusionResult got = fill(each, kv);
+        assertThat(got.rowsComputed()).isEqualTo(want.rowsComputed());
+        if (kv.equals("q8")) {
+          assertThat(got.tokens()).isEqualTo(want.tokens());
+          assertThat(got.committedAt()).isEqualTo(want.committedAt());
+        }
+        assertThat(model.tokenizer().decode(got.tokens(), true)).contains("#### 36");
+      }
+    }
+  }
+
+  /** Prophet also looks before the block: what is behind that is computed then. */
+  @Test
+  void aPackedPrefixEndsBeforeWhatIsLookedAt() {
+    Prophet watching = Prophet.of(AnswerRegion.at(2, 3), GapThreshold.linear(9, 4));
+    DiffusionRequest request =
+        DiffusionRequest.of(canvas(32), new SemiAutoregressive(8, 32))
+            .withCache(CachePolicy.PREFIX)
+            .withStop(watching);
+    DiffusionResult floats = fill(request);
+    DiffusionResult packed = fill(request, "q8");
+    assertThat(packed.tokens()).isEqualTo(floats.tokens());
+    assertThat(packed.rowsComputed()).isGreaterThanOrEqualTo(floats.rowsComputed());
+  }
+
+  @Test
+  void packedCanvasesTogetherAreTheSameAsAlone() {
+    DiffusionRequest request =
+        DiffusionRequest.of(canvas(24), new SemiAutoregressive(8, 12))
+            .withCache(CachePolicy.PREFIX);
+    int[] other = prompt.clone();
+    other[3]++;
+    List<DiffusionRequest> requests =
+        List.of(
+            request,
+            request.withRule(new Threshold(0.7)),
+            DiffusionRequest.of(
+                    Canvas.of(other, 40, model.config().maskId()), new SemiAutoregressive(20, 10))
+                .withCache(CachePolicy.PREFIX));
+    try (Denoiser denoiser = model.newDenoiser(CacheOptions.of("best"))) {
+      DiffusionDecoder decoder = new DiffusionDecoder(denoiser);
+      for (int round = 0; round < 2; round++) {
+        List<DiffusionResult> together = decoder.fill(requests, results -> false);
+        for (int i = 0; i < requests.size(); i++) {
+          DiffusionResult alone = fill(requests.get(i), "best");
+          assertThat(together.get(i).committedAt()).isEqualTo(alone.committedAt());
+          assertThat(together.get(i).tokens()).isEqualTo(alone.tokens());
+        }
+      }
+    }
+  }
+
+  @Test
+  void refusesCachesThatCannotBePacked() {
+    DiffusionRequest request = DiffusionRequest.of(canvas(16), new SemiAutoregressive(8, 8));
+    for (CachePolicy cache : List.of(CachePolicy.DUAL, new DelayedKv(4))) {
+      assertThatThrownBy(() -> fill(request.withCache(cache), "q8"))
+          .isInstanceOf(IllegalArgumentException.class)
+          .hasMessageContaining("cache is %s, must be none or prefix".formatted(cache));
+    }
+    assertThatThrownBy(() -> model.newDenoiser(CacheOptions.AUTO))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessageContaining("is bidirectional: auto would");
+    assertThatThrownBy(() -> model.newSession(CacheOptions.AUTO)).hasMessageContaining("auto");
+  }
+
+  /** A whole text at once; what leaves the window is read packed. */
+  @Test
+  void aSessionCanBePacked() {
+    int[] tokens = canvas(32).tokens();
+    float[] floats;
+    try (Session session = model.newSession()) {
+      session.append(tokens);
+      floats = Rows.of(session.logits());
+    }
+    for (String kv : List.of("q8", "best")) {
+      try (Session session = model.newSession(CacheOptions.of(kv))) {
+        session.append(tokens);
+        float[] got = Rows.of(session.logits());
+        double error = 0;
+        double norm = 0;
+        for (int i = 0; i < got.length; i++) {
+          error += Math.pow(got[i] - floats[i], 2);
+          norm += Math.pow(floats[i], 2);
+        }
+        // Eight bits of a number in groups of 32 have an error of half a percent, two of a third.
+        assertThat(Math.sqrt(error / norm)).isBetween(1e-6, kv.equals("q8") ? 0.01 : 0.3);
       }
     }
   }

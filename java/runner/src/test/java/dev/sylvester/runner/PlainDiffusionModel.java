@@ -8,14 +8,17 @@ import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.function.UnaryOperator;
 
 /**
  * The small LLaDA and Dream checkpoints in plain loops, with an array of keys and one of values for
- * each layer. Rows that are not computed keep those of before.
+ * each layer. Rows that are not computed keep those of before. The first tokens can be read as a
+ * packed cache would give them.
  */
-final class PlainDiffusionModel {
+public final class PlainDiffusionModel {
   private static final int WIDTH = 64;
   private static final int HEADS = 4;
   private static final int KV_HEADS = 2;
@@ -40,15 +43,35 @@ final class PlainDiffusionModel {
 
   private final Map<String, float[]> tensors;
   private final boolean llada;
+  private final UnaryOperator<double[]> packing;
+  private final boolean preRope;
   private final double[][][] keys;
   private final double[][][] values;
+  private final double[][][] packedKeys;
+  private final double[][][] packedValues;
 
   PlainDiffusionModel(String name, int length) throws IOException {
+    this(name, length, UnaryOperator.identity(), false);
+  }
+
+  /**
+   * A model whose packed tokens have lost something.
+   *
+   * @param packing what is read of a head of keys or values
+   * @param preRope whether that of keys is before rotary positions
+   */
+  public PlainDiffusionModel(
+      String name, int length, UnaryOperator<double[]> packing, boolean preRope)
+      throws IOException {
+    this.packing = packing;
+    this.preRope = preRope;
     Path folder = Golden.ROOT.resolve("tests/golden/checkpoints").resolve(name);
     this.tensors = read(folder.resolve("model.safetensors"));
     this.llada = name.equals("llada");
     this.keys = new double[LAYERS][length][];
     this.values = new double[LAYERS][length][];
+    this.packedKeys = new double[LAYERS][length][];
+    this.packedValues = new double[LAYERS][length][];
   }
 
   private static Map<String, float[]> read(Path file) throws IOException {
@@ -115,23 +138,46 @@ final class PlainDiffusionModel {
     }
   }
 
-  private double[] attend(int layer, double[] query) {
+  private double[] packed(double[] heads) {
+    double[] y = new double[heads.length];
+    for (int head = 0; head < heads.length; head += DIM) {
+      double[] some = packing.apply(Arrays.copyOfRange(heads, head, head + DIM));
+      System.arraycopy(some, 0, y, head, DIM);
+    }
+    return y;
+  }
+
+  private void store(int layer, int p, double[] key, double[] value) {
+    values[layer][p] = value;
+    packedValues[layer][p] = packed(value);
+    double[] before = packed(key);
+    rotate(key, p);
+    keys[layer][p] = key;
+    if (preRope) {
+      rotate(before, p);
+    }
+    packedKeys[layer][p] = preRope ? before : packed(key);
+  }
+
+  private double[] attend(int layer, double[] query, int packed) {
     double[] y = new double[query.length];
     for (int head = 0; head < HEADS; head++) {
       int kv = head / (HEADS / KV_HEADS) * DIM;
       double[] weights = new double[keys[layer].length];
       double sum = 0;
       for (int p = 0; p < weights.length; p++) {
+        double[] key = (p < packed ? packedKeys : keys)[layer][p];
         double score = 0;
         for (int i = 0; i < DIM; i++) {
-          score += query[head * DIM + i] * keys[layer][p][kv + i];
+          score += query[head * DIM + i] * key[kv + i];
         }
         weights[p] = Math.exp(score / Math.sqrt(DIM));
         sum += weights[p];
       }
       for (int p = 0; p < weights.length; p++) {
+        double[] value = (p < packed ? packedValues : values)[layer][p];
         for (int i = 0; i < DIM; i++) {
-          y[head * DIM + i] += weights[p] / sum * values[layer][p][kv + i];
+          y[head * DIM + i] += weights[p] / sum * value[kv + i];
         }
       }
     }
@@ -146,6 +192,11 @@ final class PlainDiffusionModel {
 
   /** Logits of the rows that are computed, null for others. */
   double[][] forward(int[] tokens, boolean[] computed) {
+    return forward(tokens, computed, 0);
+  }
+
+  /** The same when so many of the first tokens are read packed. */
+  public double[][] forward(int[] tokens, boolean[] computed, int packed) {
     double[][] hidden = new double[tokens.length][];
     float[] embedding =
         tensors.get(llada ? "model.transformer.wte.weight" : "model.embed_tokens.weight");
@@ -163,15 +214,13 @@ final class PlainDiffusionModel {
         if (computed[p]) {
           double[] normed = norm(name(layer, 0), hidden[p]);
           queries[p] = multiply(name(layer, 1), normed);
-          keys[layer][p] = multiply(name(layer, 2), normed);
-          values[layer][p] = multiply(name(layer, 3), normed);
           rotate(queries[p], p);
-          rotate(keys[layer][p], p);
+          store(layer, p, multiply(name(layer, 2), normed), multiply(name(layer, 3), normed));
         }
       }
       for (int p = 0; p < tokens.length; p++) {
         if (computed[p]) {
-          add(hidden[p], multiply(name(layer, 4), attend(layer, queries[p])));
+          add(hidden[p], multiply(name(layer, 4), attend(layer, queries[p], packed)));
           double[] normed = norm(name(layer, 5), hidden[p]);
           double[] gate = multiply(name(layer, 6), normed);
           double[] up = multiply(name(layer, 7), normed);

@@ -82,8 +82,8 @@ final class DiffusionArguments {
       paramLabel = "KIND",
       description =
           "Diffusion models: what a pass does not compute again: none (default); prefix, what is"
-              + " before the block; dual, all but the block; delayed:8, known tokens, but for"
-              + " every 8th pass.")
+              + " before the block, which --kv can pack; dual, all but the block; delayed:8, known"
+              + " tokens, but for every 8th pass.")
   private String cache;
 
   @Option(

@@ -1,5 +1,6 @@
 package dev.sylvester.runner.cli;
 
+import dev.sylvester.runner.CacheOptions;
 import dev.sylvester.runner.Model;
 import dev.sylvester.runner.ModelOptions;
 import dev.sylvester.runner.diffusion.CachePolicy;
@@ -28,10 +29,11 @@ import picocli.CommandLine.Option;
     footer = {
       "",
       "A way is a rule of generate --commit, and behind slashes in any order length=N (64), steps=N",
-      "(the length), block=N (16), a cache, a stop, and hex=N: canvases with blocks of 8, 16 and 32",
-      "(hex=N:8+16+32 names them) and N seeds vote; together=N of them are read at once (all), and",
-      "all goes on when the vote is decided. Prophet looks at 3 tokens behind ' ####'. Choose",
-      "thresholds on problems of the training set (--data), not on those of the test.",
+      "(the length), block=N (16), a cache, a stop, kv=NAME or kv=NAME-BITS (f16; packed ones with",
+      "the caches none and prefix), and hex=N: canvases with blocks of 8, 16 and 32 (hex=N:8+16+32",
+      "names them) and N seeds vote; together=N of them are read at once (all), and all goes on when",
+      "the vote is decided. Prophet looks at 3 tokens behind ' ####'. Choose thresholds on problems",
+      "of the training set (--data), not on those of the test.",
       "",
       "Example:",
       "  sylvester eval diffusion --limit 100 --ways low-confidence,threshold:0.9/dual --svg a.svg"
@@ -130,6 +132,7 @@ final class EvalDiffusionCommand implements Callable<Integer> {
     List<Integer> voting = VOTING;
     boolean early = true;
     CachePolicy cache = CachePolicy.NONE;
+    CacheOptions kv = CacheOptions.F16;
     StopRule stop = StopRule.NEVER;
     for (int i = 1; i < parts.length; i++) {
       String part = parts[i];
@@ -140,6 +143,8 @@ final class EvalDiffusionCommand implements Callable<Integer> {
         String[] hex = part.substring("hex=".length()).split(":");
         numbers.put("hex", Integer.parseInt(hex[0]));
         voting = Arrays.stream(hex[1].split("\\+")).map(Integer::valueOf).toList();
+      } else if (part.startsWith("kv=")) {
+        kv = EvalKvCommand.kind(part.substring("kv=".length()));
       } else if (part.equals("all")) {
         early = false;
       } else if (DiffusionNames.isCache(part)) {
@@ -159,7 +164,8 @@ final class EvalDiffusionCommand implements Callable<Integer> {
         seeds == null
             ? null
             : new DiffusionSetup.Vote(voting, seeds, numbers.get("together"), early);
-    return new DiffusionSetup(way, length, numbers.get("block"), steps, vote, rule, stop, cache);
+    return new DiffusionSetup(
+        way, length, numbers.get("block"), steps, vote, rule, stop, cache, kv);
   }
 
   private void emergence(

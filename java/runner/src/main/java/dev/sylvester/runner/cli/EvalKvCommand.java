@@ -98,7 +98,7 @@ final class EvalKvCommand implements Callable<Integer> {
   }
 
   /** {@code name} or {@code name-bits}. */
-  private static CacheOptions kind(String preset) {
+  static CacheOptions kind(String preset) {
     String[] parts = preset.strip().toLowerCase(Locale.ROOT).split("-", 2);
     CacheOptions kind = CacheOptions.of(parts[0]);
     if (parts.length == 1) {

@@ -15,6 +15,14 @@ public interface CachePolicy {
   CachePolicy DUAL = WindowCache.DUAL;
 
   /**
+   * Whether all that it leaves out is before all that it computes, so that it goes together with a
+   * {@link Denoiser#suffixesOnly} model.
+   */
+  default boolean suffixes() {
+    return false;
+  }
+
+  /**
    * Marks what a pass computes. What predicts the positions that a step asks for is computed
    * anyway.
    *

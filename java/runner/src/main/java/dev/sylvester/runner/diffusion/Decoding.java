@@ -266,14 +266,21 @@ public final class Decoding {
     return shifted ? Math.max(0, position - 1) : position;
   }
 
-  /** Adds what must be computed for these predictions. */
-  void addTo(Pass pass, int index) {
+  /**
+   * Adds what must be computed for these predictions.
+   *
+   * @param suffix whether that is everything from its first position on
+   */
+  void addTo(Pass pass, int index, boolean suffix) {
     passOfWindow = sure || stage.from() != windowBefore ? 0 : passOfWindow + 1;
     windowBefore = stage.from();
     Arrays.fill(computed, false);
     request.cache().mark(this, passOfWindow, computed);
     for (int row = 0; row < predictions.count(); row++) {
       computed[rowOf(predictions.position(row))] = true;
+    }
+    for (int i = 1; suffix && i < tokens.length; i++) {
+      computed[i] |= computed[i - 1];
     }
     for (int i = 0; i < tokens.length; ) {
       int end = i;

@@ -20,8 +20,18 @@ public interface Denoiser extends AutoCloseable {
    *
    * @param canvases how many there are at once
    * @param length most tokens of one
+   * @param tail most positions of a pass that does not compute a whole canvas, from its first one
+   *     to the canvas's end
    */
-  void reserve(int canvases, int length);
+  void reserve(int canvases, int length, int tail);
+
+  /**
+   * Whether a pass has to compute everything behind the first position that it computes, as where
+   * keys and values of the others are packed.
+   */
+  default boolean suffixesOnly() {
+    return false;
+  }
 
   /**
    * What passes computed of a canvas becomes that of another one; they go their own ways from then

@@ -40,6 +40,7 @@ public final class DiffusionDecoder {
    * Fills one canvas.
    *
    * @throws IllegalStateException when logits are not finite, or a rule commits nothing twice
+   * @throws IllegalArgumentException when the model cannot keep what the request's cache leaves out
    */
   public DiffusionResult fill(DiffusionRequest request) {
     return fill(List.of(request), filled -> false).getFirst();
@@ -58,12 +59,16 @@ public final class DiffusionDecoder {
     Decoding[] active = new Decoding[requests.size()];
     asking = new boolean[active.length];
     int length = 0;
+    int tail = 0;
     for (int i = 0; i < active.length; i++) {
       DiffusionRequest request = requests.get(i);
+      requireSuffixes(request.cache());
       active[i] = new Decoding(request, denoiser.vocabSize(), denoiser.shifted(), precision);
-      length = Math.max(length, request.canvas().tokens().length);
+      int tokens = request.canvas().tokens().length;
+      length = Math.max(length, tokens);
+      tail = Math.max(tail, tokens - active[i].rowOf(request.canvas().promptLength()));
     }
-    reading.reserve(2 * active.length, length);
+    reading.reserve(2 * active.length, length, tail);
     List<DiffusionResult> results = new ArrayList<>(Collections.nCopies(active.length, null));
     int left = active.length;
     while (true) {
@@ -81,7 +86,7 @@ public final class DiffusionDecoder {
       pass.clear();
       for (int i = 0; i < active.length; i++) {
         if (active[i] != null) {
-          active[i].addTo(pass, 2 * i);
+          active[i].addTo(pass, 2 * i, denoiser.suffixesOnly());
         }
       }
       reading.read(pass);
@@ -93,6 +98,15 @@ public final class DiffusionDecoder {
       predict(active, false);
       // Before another pass: these want more rows of this one.
       predict(active, true);
+    }
+  }
+
+  private void requireSuffixes(CachePolicy cache) {
+    if (denoiser.suffixesOnly() && !cache.suffixes()) {
+      throw new IllegalArgumentException(
+          ("cache is %s, must be none or prefix: packed keys and values are only kept of what is"
+                  + " before all that a pass computes")
+              .formatted(cache));
     }
   }
 

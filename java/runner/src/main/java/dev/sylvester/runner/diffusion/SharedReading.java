@@ -28,8 +28,8 @@ final class SharedReading {
   }
 
   /** Makes room for canvases of which nothing was read. */
-  void reserve(int canvases, int length) {
-    denoiser.reserve(canvases, length);
+  void reserve(int canvases, int length, int tail) {
+    denoiser.reserve(canvases, length, tail);
     places = new int[canvases];
     leaders = new int[canvases];
     newPlaces = new int[canvases];

@@ -10,6 +10,11 @@ enum WindowCache implements CachePolicy {
   DUAL;
 
   @Override
+  public boolean suffixes() {
+    return this != DUAL;
+  }
+
+  @Override
   public void mark(Decoding decoding, int pass, boolean[] computed) {
     boolean all = pass == 0 || this == NONE;
     int from = all ? 0 : decoding.stage().from();

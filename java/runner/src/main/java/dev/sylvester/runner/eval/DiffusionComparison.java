@@ -1,5 +1,6 @@
 package dev.sylvester.runner.eval;
 
+import dev.sylvester.runner.CacheOptions;
 import dev.sylvester.runner.Model;
 import dev.sylvester.runner.diffusion.Decoding;
 import dev.sylvester.runner.diffusion.Denoiser;
@@ -11,7 +12,9 @@ import dev.sylvester.runner.diffusion.Predictions;
 import dev.sylvester.runner.diffusion.StopRule;
 import dev.sylvester.runner.hub.Progress;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 
 /** Ways to fill canvases, on the same word problems. */
 public final class DiffusionComparison {
@@ -82,15 +85,20 @@ public final class DiffusionComparison {
       Model model, List<Problem> problems, List<DiffusionSetup> setups, Progress progress) {
     List<Row> rows = new ArrayList<>();
     setups.forEach(setup -> rows.add(new Row(setup, 0, 0, 0, 0, 0, 0)));
-    try (Denoiser denoiser = model.newDenoiser()) {
-      DiffusionDecoder decoder = new DiffusionDecoder(denoiser);
+    Map<CacheOptions, Denoiser> denoisers = new HashMap<>();
+    try {
+      setups.forEach(setup -> denoisers.computeIfAbsent(setup.kv(), model::newDenoiser));
+      List<DiffusionDecoder> decoders =
+          setups.stream().map(setup -> new DiffusionDecoder(denoisers.get(setup.kv()))).toList();
       long done = 0;
       for (Problem problem : problems) {
         for (int i = 0; i < rows.size(); i++) {
-          rows.set(i, rows.get(i).plus(model, decoder, problem));
+          rows.set(i, rows.get(i).plus(model, decoders.get(i), problem));
           progress.update(++done, (long) problems.size() * setups.size());
         }
       }
+    } finally {
+      denoisers.values().forEach(Denoiser::close);
     }
     return rows;
   }
@@ -108,7 +116,7 @@ public final class DiffusionComparison {
   public static double[] emergence(
       Model model, List<Problem> problems, DiffusionSetup setup, Progress progress) {
     double[] shares = new double[setup.steps() + 1];
-    try (Denoiser denoiser = model.newDenoiser()) {
+    try (Denoiser denoiser = model.newDenoiser(setup.kv())) {
       DiffusionDecoder decoder = new DiffusionDecoder(denoiser);
       long done = 0;
       for (Problem problem : problems) {

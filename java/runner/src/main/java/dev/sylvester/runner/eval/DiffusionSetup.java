@@ -1,5 +1,6 @@
 package dev.sylvester.runner.eval;
 
+import dev.sylvester.runner.CacheOptions;
 import dev.sylvester.runner.Model;
 import dev.sylvester.runner.diffusion.AnswerRegion;
 import dev.sylvester.runner.diffusion.CachePolicy;
@@ -23,6 +24,7 @@ import java.util.List;
  * @param rule which positions
  * @param stop when the rest is known
  * @param cache what is computed anew
+ * @param kv how keys and values are kept
  */
 public record DiffusionSetup(
     String name,
@@ -32,7 +34,8 @@ public record DiffusionSetup(
     Vote vote,
     CommitRule rule,
     StopRule stop,
-    CachePolicy cache) {
+    CachePolicy cache,
+    CacheOptions kv) {
   private static final double HEX_TEMPERATURE = 0.5;
 
   /** Behind the mark, a space and up to two digits or one and the end. */

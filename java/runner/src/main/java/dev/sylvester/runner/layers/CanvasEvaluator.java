@@ -1,7 +1,5 @@
 package dev.sylvester.runner.layers;
 
-import dev.sylvester.kernels.DType;
-import dev.sylvester.kernels.FloatCache;
 import dev.sylvester.kernels.LogitsOptions;
 import dev.sylvester.kernels.LogitsStats;
 import dev.sylvester.kernels.Matrix;
@@ -18,20 +16,16 @@ import java.lang.foreign.ValueLayout;
  * thread-safe.
  */
 public final class CanvasEvaluator implements AutoCloseable {
-  private static final int LENGTH_UNIT = 64;
   private static final int HEAD_ROWS = 64;
 
   private final Weights weights;
   private final ModelConfig config;
   private final ThreadPool pool;
-  private final DType type;
+  private final CanvasCaches caches;
   private final Transformer transformer;
-  private final Attention attention = this::attend;
+  private final Attention attention = new PassAttention();
   private final Branches chain = new Branches(1);
   private final Pass pass = new Pass();
-  private Arena cacheArena = Arena.ofShared();
-  private FloatCache[][] caches = new FloatCache[0][];
-  private int length;
   private Arena headArena = Arena.ofShared();
   private MemorySegment hidden = MemorySegment.NULL;
   private RowSlices hiddenRows;
@@ -43,13 +37,13 @@ public final class CanvasEvaluator implements AutoCloseable {
   /**
    * Without texts.
    *
-   * @param type of the floats of keys and values, 16 or 32 bits
+   * @param caches keys and values; closed with this
    */
-  public CanvasEvaluator(Weights weights, ThreadPool pool, DType type) {
+  public CanvasEvaluator(Weights weights, ThreadPool pool, CanvasCaches caches) {
     this.weights = weights;
     this.config = weights.config();
     this.pool = pool;
-    this.type = type;
+    this.caches = caches;
     this.transformer = new Transformer(weights, pool);
   }
 
@@ -58,33 +52,35 @@ public final class CanvasEvaluator implements AutoCloseable {
     return config.vocabSize();
   }
 
-  /** Makes room; keys and values of before may be forgotten. */
-  public void reserve(int texts, int mostTokens) {
-    if (texts <= caches.length && mostTokens <= length) {
-      return;
-    }
-    cacheArena.close();
-    cacheArena = Arena.ofShared();
-    length = Math.ceilDiv(Math.max(length, mostTokens), LENGTH_UNIT) * LENGTH_UNIT;
-    caches = new FloatCache[Math.max(texts, caches.length)][];
+  /** Whether a span can only be the end of its text. */
+  public boolean suffixesOnly() {
+    return caches.suffixesOnly();
   }
 
-  private FloatCache cache(int text, int layer) {
-    if (caches[text] == null) {
-      caches[text] = FloatTextCache.layers(config, length, type, cacheArena);
-    }
-    return caches[text][layer];
+  /**
+   * Makes room; keys and values of before may be forgotten.
+   *
+   * @param texts how many there are at once
+   * @param mostTokens of one
+   * @param tail most tokens of a span that is not its whole text, from its first one to the text's
+   *     end
+   */
+  public void reserve(int texts, int mostTokens, int tail) {
+    caches.reserve(texts, mostTokens, tail);
   }
 
   /** Keys and values of a text become those of another one, too. */
   public void copy(int from, int to) {
-    for (int layer = 0; layer < config.layers(); layer++) {
-      cache(to, layer).copyFrom(cache(from, layer));
-    }
+    caches.copy(from, to);
   }
 
-  /** One pass. */
+  /**
+   * One pass.
+   *
+   * @throws IllegalArgumentException for a span that the caches cannot take
+   */
   public void read(Pass of) {
+    caches.begin(of);
     pass.set(of);
     int rows = pass.rows();
     prepare(rows);
@@ -110,34 +106,6 @@ public final class CanvasEvaluator implements AutoCloseable {
       scratch = null;
     }
     scratch = new Scratch(weights, Math.max(rows, HEAD_ROWS));
-  }
-
-  /** All spans at once: each needs the keys and values of the others of its text. */
-  private void attend(int layer, Scratch s, int firstRow, int first, int rows) {
-    long stride = s.queryKeyValueStride;
-    int row = 0;
-    for (int span = 0; span < pass.count(); span++) {
-      MemorySegment keys = s.keyRows.from(row);
-      MemorySegment values = s.valueRows.from(row);
-      cache(pass.canvas(span), layer)
-          .append(keys, stride, values, stride, pass.from(span), pass.rows(span), pool);
-      row += pass.rows(span);
-    }
-    row = 0;
-    for (int span = 0; span < pass.count(); span++) {
-      cache(pass.canvas(span), layer)
-          .attend(
-              s.queryRows.from(row),
-              stride,
-              pass.from(span),
-              pass.rows(span),
-              pass.tokens(span).length,
-              s.attentionRows.from(row),
-              s.attentionStride,
-              s.workspace,
-              pool);
-      row += pass.rows(span);
-    }
   }
 
   /**
@@ -247,6 +215,19 @@ public final class CanvasEvaluator implements AutoCloseable {
     }
   }
 
+  /** All spans at once. */
+  private final class PassAttention implements Attention {
+    @Override
+    public boolean preRope() {
+      return caches.preRope();
+    }
+
+    @Override
+    public void attend(int layer, Scratch s, int row, int first, int rows) {
+      caches.attend(layer, s, pass);
+    }
+  }
+
   @Override
   public void close() {
     if (scratch != null) {
@@ -256,8 +237,6 @@ public final class CanvasEvaluator implements AutoCloseable {
     if (headArena.scope().isAlive()) {
       headArena.close();
     }
-    if (cacheArena.scope().isAlive()) {
-      cacheArena.close();
-    }
+    caches.close();
   }
 }

@@ -9,25 +9,41 @@ import dev.sylvester.runner.format.ModelConfig;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 
-/** Packed keys and values of one text. */
+/**
+ * Packed keys and values of one text. A bidirectional model's tokens see all that are there,
+ * whenever they were appended.
+ */
 final class PackedTextCache implements TextCache {
   private final ModelConfig config;
   private final KvPlan.Info info;
   private final KvCache cache;
   private final ThreadPool pool;
+  private final int maxRows;
+  private final int unpacked;
   private KvSequence sequence;
   private int length;
   private int longest; // tokens of the first layer
   private Arena sinkArena;
   private MemorySegment sinks;
 
+  /**
+   * A text.
+   *
+   * @param maxRows of the cache
+   * @param unpacked of a bidirectional model's pass, most of its newest tokens that are read as
+   *     halves; at most maxRows
+   */
   PackedTextCache(
       ModelConfig config,
       KvPlan.Info info,
       KvCache cache,
       KvSequence sequence,
       int length,
-      ThreadPool pool) {
+      ThreadPool pool,
+      int maxRows,
+      int unpacked) {
+    this.maxRows = maxRows;
+    this.unpacked = info.window() > 0 ? unpacked : 0;
     this.config = config;
     this.info = info;
     this.cache = cache;
@@ -54,20 +70,34 @@ final class PackedTextCache implements TextCache {
 
   @Override
   public void attend(int layer, Scratch s, int row, int first, int rows) {
-    MemorySegment chosen = first == 0 && choosesSinks() ? findSinks(s, rows) : null;
-    int most = info.window() > 0 ? PackedTextCaches.MAX_ROWS : rows;
+    MemorySegment chosen = first == 0 && choosesSinks() ? findSinks(s, row, rows) : null;
+    int most = info.window() > 0 ? maxRows : rows;
     for (int done = 0; done < rows; done += most) {
       int count = Math.min(most, rows - done);
       MemorySegment sinksOfRows = chosen == null || done == 0 ? chosen : chosen.asSlice(done);
       MemorySegment keys = s.keyRows.from(row + done);
       MemorySegment values = s.valueRows.from(row + done);
       append(layer, keys, values, sinksOfRows, s, first + done, count);
-      sequence.attend(
+      if (!config.bidirectional()) {
+        sequence.attend(
+            layer,
+            s.queryRows.from(row + done),
+            s.queryKeyValueStride,
+            count,
+            s.attentionRows.from(row + done),
+            s.attentionStride,
+            s.workspace,
+            pool);
+      }
+    }
+    if (config.bidirectional()) {
+      sequence.attendBidirectional(
           layer,
-          s.queryRows.from(row + done),
+          s.queryRows.from(row),
           s.queryKeyValueStride,
-          count,
-          s.attentionRows.from(row + done),
+          rows,
+          Math.min(unpacked, rows),
+          s.attentionRows.from(row),
           s.attentionStride,
           s.workspace,
           pool);
@@ -100,7 +130,7 @@ final class PackedTextCache implements TextCache {
 
   @Override
   public int reach() {
-    return info.window() > 0 ? PackedTextCaches.MAX_ROWS : Integer.MAX_VALUE;
+    return info.window() > 0 ? maxRows : Integer.MAX_VALUE;
   }
 
   @Override
@@ -111,7 +141,7 @@ final class PackedTextCache implements TextCache {
     }
   }
 
-  private MemorySegment findSinks(Scratch s, int rows) {
+  private MemorySegment findSinks(Scratch s, int row, int rows) {
     if (sinks == null || sinks.byteSize() < rows) {
       if (sinkArena != null) {
         sinkArena.close();
@@ -120,7 +150,7 @@ final class PackedTextCache implements TextCache {
       sinks = sinkArena.allocate(rows);
     }
     long width = config.hiddenSize();
-    KvSequence.findSinks(s.hidden, width, rows, width, info.maxSinks(), sinks);
+    KvSequence.findSinks(s.hiddenRows.from(row), width, rows, width, info.maxSinks(), sinks);
     return sinks;
   }
 
@@ -131,7 +161,7 @@ final class PackedTextCache implements TextCache {
     if (!uneven && tokens >= length) {
       return;
     }
-    if (uneven && info.window() > 0 && longest - length > PackedTextCaches.MAX_ROWS) {
+    if (uneven && info.window() > 0 && longest - length > maxRows) {
       restart();
       return;
     }
@@ -139,7 +169,7 @@ final class PackedTextCache implements TextCache {
       sequence.truncate(layer, Math.min(length, sequence.length(layer)));
     }
     longest = length;
-    if (tokens == 0 || tokens < sequence.truncatable()) {
+    if (tokens > 0 && tokens < sequence.truncatable()) {
       restart();
     } else {
       sequence.truncate(Math.min(tokens, length));
@@ -156,8 +186,9 @@ final class PackedTextCache implements TextCache {
   }
 
   @Override
-  public TextCache fork() {
-    return new PackedTextCache(config, info, cache, sequence.fork(length), length, pool);
+  public PackedTextCache fork() {
+    KvSequence other = sequence.fork(length);
+    return new PackedTextCache(config, info, cache, other, length, pool, maxRows, unpacked);
   }
 
   @Override

@@ -3,6 +3,7 @@ package dev.sylvester.runner.layers;
 import dev.sylvester.kernels.KvCache;
 import dev.sylvester.kernels.KvCacheOptions;
 import dev.sylvester.kernels.KvPlan;
+import dev.sylvester.kernels.KvSequence;
 import dev.sylvester.kernels.SylvesterException;
 import dev.sylvester.kernels.ThreadPool;
 import java.io.IOException;
@@ -11,12 +12,12 @@ import java.lang.foreign.MemorySegment;
 /** Packed keys and values in one set of pages, which texts that begin alike share. */
 final class PackedTextCaches extends TextCaches {
   /** Tokens of a tile, the smallest unit of a page. */
-  private static final int TILE = 16;
+  static final int TILE = 16;
 
   private static final int PAGE_TOKENS = 64;
 
   /** Rows of an append, and how far a text can go back, when recent tokens are kept as halves. */
-  static final int MAX_ROWS = 128;
+  private static final int MAX_ROWS = 128;
 
   private final KvPlan plan;
   private final KvPlan.Info info;
@@ -33,18 +34,22 @@ final class PackedTextCaches extends TextCaches {
 
   @Override
   TextCache newCache() {
-    return new PackedTextCache(weights.config(), info, cache, cache.newSequence(), 0, pool);
+    return text(cache.newSequence(), 0);
   }
 
   @Override
   TextCache loadCache(MemorySegment file) throws IOException {
     try {
       var sequence = cache.load(file);
-      int length = (int) sequence.length(0);
-      return new PackedTextCache(weights.config(), info, cache, sequence, length, pool);
+      return text(sequence, (int) sequence.length(0));
     } catch (SylvesterException e) {
       throw new IOException(e.getMessage(), e);
     }
+  }
+
+  /** Nothing is read again and again: what leaves the window is read packed at once. */
+  private PackedTextCache text(KvSequence sequence, int length) {
+    return new PackedTextCache(weights.config(), info, cache, sequence, length, pool, MAX_ROWS, 0);
   }
 
   @Override

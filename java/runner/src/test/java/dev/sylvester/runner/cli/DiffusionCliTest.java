@@ -115,6 +115,27 @@ class DiffusionCliTest {
         .isLessThan(none.get("rows_computed").intValue() / 2);
   }
 
+  @Test
+  void packsThePrefix() {
+    String[] arguments = {"--gen-length", "32", "--json", "--cache", "prefix", "--kv", "best"};
+    for (String bits : List.of("2", "3", "4")) {
+      List<String> all = new ArrayList<>(List.of(arguments));
+      all.addAll(List.of("--kv-bits", bits));
+      JsonNode json = generate(all.toArray(String[]::new)).json();
+      assertThat(json.get("text").textValue()).endsWith("#### 36");
+      assertThat(json.get("kv_bytes_per_token").intValue()).isLessThan(1000);
+    }
+    assertFails(
+        generate("--cache", "dual", "--kv", "q8"), "cache is dual, must be none or prefix: packed");
+    assertFails(generate("--kv", "auto"), "auto would measure");
+    assertThat(
+            run("eval", "diffusion", "--limit", "2", "--ways", "threshold:0.9/prefix/kv=best-3")
+                .out())
+        .contains("threshold:0.9/prefix/kv=best-3");
+    assertFails(
+        run("eval", "diffusion", "--limit", "2", "--ways", "threshold:0.9/kv=best-x"), "NAME-BITS");
+  }
+
   private static JsonNode fill(String[] arguments, String cache) {
     List<String> all = new ArrayList<>(List.of(arguments));
     all.add(cache);

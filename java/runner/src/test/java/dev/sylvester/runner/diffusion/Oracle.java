@@ -66,7 +66,7 @@ class Oracle implements Denoiser {
   }
 
   @Override
-  public void reserve(int count, int length) {
+  public void reserve(int count, int length, int tail) {
     canvases = new int[count][];
     rows = arena.allocate((long) count * length * vocabSize * Float.BYTES, 8);
   }

@@ -23,8 +23,8 @@ class SharedReadingTest {
     }
 
     @Override
-    public void reserve(int count, int length) {
-      super.reserve(count, length);
+    public void reserve(int count, int length, int tail) {
+      super.reserve(count, length, tail);
       memory = new int[count][length];
     }
 
@@ -128,8 +128,8 @@ class SharedReadingTest {
       Remembering alone = new Remembering(seed);
       int count = random.nextInt(2, 7);
       SharedReading reading = new SharedReading(together);
-      reading.reserve(count, 6);
-      alone.reserve(count, 6);
+      reading.reserve(count, 6, 6);
+      alone.reserve(count, 6, 6);
       int[][] tokens = new int[count][6];
       for (int round = 0; round < 20; round++) {
         Pass pass = new Pass();
