@@ -25,7 +25,8 @@ public final class DiffusionPlot {
 
   /** Draws how early answers are there, as SVG. */
   public static void emergence(double[] shares, String title, Path file) throws IOException {
-    XYChart chart = chart(title, "steps taken of " + (shares.length - 1), "answers right already, %");
+    XYChart chart =
+        chart(title, "steps taken of " + (shares.length - 1), "answers right already, %");
     double[] x = new double[shares.length];
     double[] y = new double[shares.length];
     for (int i = 0; i < x.length; i++) {
