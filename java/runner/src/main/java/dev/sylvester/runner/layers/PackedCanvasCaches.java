@@ -36,15 +36,16 @@ final class PackedCanvasCaches extends CanvasCaches {
     if (count <= texts.length && mostTokens <= length && mostAtEnd <= tail) {
       return;
     }
+    int most = Math.max(count, texts.length);
     closeTexts();
     length = Math.max(length, mostTokens);
     tail = Math.max(tail, mostAtEnd);
-    texts = new PackedTextCache[Math.max(count, texts.length)];
-    seen = new boolean[texts.length];
     // Copies share tiles: pages of more than one could be held by a single one of theirs.
     int page = PackedTextCaches.TILE;
-    long pages = (long) texts.length * Math.ceilDiv(length, page);
+    long pages = (long) most * Math.ceilDiv(length, page);
     cache = KvCache.of(plan, new KvCacheOptions(page, pages, tail));
+    texts = new PackedTextCache[most];
+    seen = new boolean[most];
   }
 
   private PackedTextCache text(int index) {
@@ -116,7 +117,7 @@ final class PackedCanvasCaches extends CanvasCaches {
         text.close();
       }
     }
-    Arrays.fill(texts, null);
+    texts = new PackedTextCache[0];
     if (cache != null) {
       cache.close();
       cache = null;

@@ -42,8 +42,6 @@ final class PackedTextCache implements TextCache {
       ThreadPool pool,
       int maxRows,
       int unpacked) {
-    this.maxRows = maxRows;
-    this.unpacked = info.window() > 0 ? unpacked : 0;
     this.config = config;
     this.info = info;
     this.cache = cache;
@@ -51,6 +49,8 @@ final class PackedTextCache implements TextCache {
     this.length = length;
     this.longest = length;
     this.pool = pool;
+    this.maxRows = maxRows;
+    this.unpacked = info.window() > 0 ? unpacked : 0;
   }
 
   @Override
