@@ -36,6 +36,7 @@ public final class CudaVerifier extends VerifierBatch implements AutoCloseable {
     super("CudaVerifier.allocate", maxSequences, maxRows, Arena.ofAuto());
     this.device = device;
     deviceResults = DeviceMemory.allocate(device, results().byteSize());
+    writeResultsTo(deviceResults.memory());
   }
 
   /**
@@ -139,7 +140,8 @@ public final class CudaVerifier extends VerifierBatch implements AutoCloseable {
     String function = "CudaVerifier.verify";
     try (CudaCall call = new CudaCall(function, device)) {
       MemorySegment batch = describe(function);
-      MemorySegment result = describeResults(call.memory("the verifier", deviceResults, 0));
+      call.memory("the verifier", deviceResults, 0);
+      MemorySegment result = describeResults();
       MemorySegment scratch = call.workspace(workspace);
       MemorySegment queue = call.stream(stream);
       call.run(() -> verify(batch, result, scratch, queue));

@@ -60,7 +60,7 @@ public final class Verifier extends VerifierBatch {
   public synchronized void verify(Workspace workspace, ThreadPool pool) {
     String function = "Verifier.verify";
     MemorySegment batch = describe(function);
-    MemorySegment result = describeResults(results());
+    MemorySegment result = describeResults();
     MemorySegment threads = ThreadPool.handle(pool);
     Args.present(function, "workspace", workspace).begin();
     try {

@@ -347,13 +347,21 @@ public abstract class VerifierBatch {
   }
 
   /**
+   * Results do not go to {@link #results()}, but to memory that is divided like that.
+   *
+   * @param memory as large
+   */
+  protected final void writeResultsTo(MemorySegment memory) {
+    results.writeTo(memory);
+  }
+
+  /**
    * Describes where results go, with the lock held.
    *
-   * @param memory of the size of {@link #results()}, and divided like that
    * @return the C structure {@code syl_spec_result}
    */
-  protected final MemorySegment describeResults(MemorySegment memory) {
-    return results.describe(memory, labels);
+  protected final MemorySegment describeResults() {
+    return results.describe(labels);
   }
 
   /**

@@ -15,6 +15,7 @@ final class VerifierResults {
   private final long acceptance;
   private final MemorySegment memory;
   private final MemorySegment struct;
+  private MemorySegment acceptanceTo;
 
   VerifierResults(int maxSequences, int maxRows, Arena arena) {
     next = maxSequences;
@@ -24,20 +25,26 @@ final class VerifierResults {
     memory = arena.allocate(JAVA_INT, acceptance + maxRows);
     struct = arena.allocate(syl_spec_result.layout());
     syl_spec_result.struct_size(struct, (int) syl_spec_result.sizeof());
+    writeTo(memory);
   }
 
-  /** The C structure whose arrays are parts of other memory of the same size. */
-  MemorySegment describe(MemorySegment to, boolean labels) {
+  /** The arrays are parts of other memory of the same size. */
+  void writeTo(MemorySegment to) {
     syl_spec_result.accepted(struct, to);
     syl_spec_result.next_token(struct, at(to, next));
     syl_spec_result.path(struct, at(to, path));
     syl_spec_result.flags(struct, at(to, flags));
-    syl_spec_result.acceptance(struct, labels ? at(to, acceptance) : MemorySegment.NULL);
-    return struct;
+    acceptanceTo = at(to, acceptance);
   }
 
   private static MemorySegment at(MemorySegment memory, long index) {
     return memory.asSlice(index * Integer.BYTES);
+  }
+
+  /** The C structure. */
+  MemorySegment describe(boolean labels) {
+    syl_spec_result.acceptance(struct, labels ? acceptanceTo : MemorySegment.NULL);
+    return struct;
   }
 
   MemorySegment memory() {
