@@ -101,6 +101,10 @@ class CudaLogitsStatsTest {
     compute(logits(type, 2), logits(type, 3), list, streams, 3);
     assertSame("statistic", bytes(brought.toNative()), bytes(onProcessor.toNative()));
     assertThat(brought.token(2)).as("something was drawn").isNotEqualTo(brought.argmax(2));
+
+    options.topK(50).topP(0.9f);
+    compute(logits(type, 2), logits(type, 3), list, streams, 3);
+    assertSame("statistic", bytes(brought.toNative()), bytes(onProcessor.toNative()));
   }
 
   static Stream<Arguments> rules() {
