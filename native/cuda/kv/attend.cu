@@ -71,6 +71,53 @@ void FillAttend(const KvPlan& plan, int32_t layer, const KvSizes& sizes, void* w
   attend->partials = take(sizes.partials);
 }
 
+// The caller's arrays of attend.
+struct Queries {
+  const float* rows;
+  int64_t stride;
+};
+struct Results {
+  float* rows;
+  int64_t stride;
+};
+struct Workspace {
+  void* memory;
+  int64_t bytes;
+};
+
+// What causal and bidirectional attention share; attend has its job, and what is unpacked.
+syl_status Attend(const char* function, const syl_cuda_kv_plan* plan, int32_t layer, const syl_cuda_kv_batch& batch,
+                  const Queries& q, const Results& y, int32_t products, const Workspace& workspace,
+                  syl_cuda_stream stream, KvAttendJob* attend) {
+  const syl_kv_geometry& g = plan->plan.geometry;
+  if (syl_status s = CheckRows(function, "q", q.rows, q.stride, g.q_heads * g.head_dim)) return s;
+  if (syl_status s = CheckRows(function, "y", y.rows, y.stride, g.q_heads * g.head_dim)) return s;
+  if (products < SYL_CUDA_KV_MMA || products > SYL_CUDA_KV_DP4A) {
+    return Fail(SYL_BAD_VALUE, "%s: products is %d, must be %d..%d", function, products, SYL_CUDA_KV_MMA,
+                SYL_CUDA_KV_DP4A);
+  }
+  const KvSizes sizes = SizesOf(plan->plan, batch);
+  if (syl_status s = CheckGrid(function, sizes)) return s;
+  if (workspace.bytes < sizes.bytes) {
+    return Fail(SYL_WORKSPACE, "%s: workspace_bytes is %" PRId64 ", must be %" PRId64 " or more", function,
+                workspace.bytes, sizes.bytes);
+  }
+  if (syl_status s = CheckPointer(function, "workspace", workspace.memory, 16)) return s;
+  attend->q = q.rows;
+  attend->y = y.rows;
+  attend->q_stride = q.stride;
+  attend->y_stride = y.stride;
+  FillAttend(plan->plan, layer, sizes, workspace.memory, attend);
+  const auto on = static_cast<cudaStream_t>(stream);
+  const auto launched = [&](const char* kernel, cudaError_t error) {
+    return error == cudaSuccess ? SYL_OK : FailCuda(function, kernel, error);
+  };
+  if (syl_status s = launched("LaunchKvQueries", LaunchKvQueries(*attend, batch.sequences, on))) return s;
+  const bool mma = products == SYL_CUDA_KV_MMA;
+  if (syl_status s = launched("LaunchKvSplits", LaunchKvSplits(*attend, batch.sequences, mma, on))) return s;
+  return launched("LaunchKvMerge", LaunchKvMerge(*attend, batch.sequences, on));
+}
+
 }  // namespace
 }  // namespace sylvester::cuda
 
@@ -88,26 +135,28 @@ syl_status syl_cuda_kv_attend_f32(const syl_cuda_kv_plan* plan, int32_t layer, c
                                   const syl_cuda_kv_halves* halves, const float* q, int64_t q_stride, float* y,
                                   int64_t y_stride, int32_t products, void* workspace, int64_t workspace_bytes,
                                   syl_cuda_stream stream) {
+  sylvester::cuda::KvAttendJob attend = {};
+  if (syl_status s = sylvester::cuda::MakeKvJob(__func__, plan, layer, batch, halves, &attend.job)) return s;
+  return sylvester::cuda::Attend(__func__, plan, layer, *batch, {q, q_stride}, {y, y_stride}, products,
+                                 {workspace, workspace_bytes}, stream, &attend);
+}
+
+syl_status syl_cuda_kv_attend_bidirectional_f32(const syl_cuda_kv_plan* plan, int32_t layer,
+                                                const syl_cuda_kv_batch* batch, const int32_t* unpacked,
+                                                const syl_cuda_kv_halves* halves, const float* q, int64_t q_stride,
+                                                float* y, int64_t y_stride, int32_t products, void* workspace,
+                                                int64_t workspace_bytes, syl_cuda_stream stream) {
   namespace cuda = sylvester::cuda;
   cuda::KvAttendJob attend = {};
   if (syl_status s = cuda::MakeKvJob(__func__, plan, layer, batch, halves, &attend.job)) return s;
-  const syl_kv_geometry& g = plan->plan.geometry;
-  if (syl_status s = cuda::CheckRows(__func__, "q", q, q_stride, g.q_heads * g.head_dim)) return s;
-  if (syl_status s = cuda::CheckRows(__func__, "y", y, y_stride, g.q_heads * g.head_dim)) return s;
-  SYL_REQUIRE_RANGE(products, SYL_CUDA_KV_MMA, SYL_CUDA_KV_DP4A);
-  const cuda::KvSizes sizes = cuda::SizesOf(plan->plan, *batch);
-  if (syl_status s = cuda::CheckGrid(__func__, sizes)) return s;
-  SYL_REQUIRE(workspace_bytes >= sizes.bytes, SYL_WORKSPACE,
-              "workspace_bytes is %" PRId64 ", must be %" PRId64 " or more", workspace_bytes, sizes.bytes);
-  if (syl_status s = cuda::CheckPointer(__func__, "workspace", workspace, 16)) return s;
-  attend.q = q;
-  attend.y = y;
-  attend.q_stride = q_stride;
-  attend.y_stride = y_stride;
-  cuda::FillAttend(plan->plan, layer, sizes, workspace, &attend);
-  const auto on = static_cast<cudaStream_t>(stream);
-  SYL_CUDA(cuda::LaunchKvQueries(attend, batch->sequences, on));
-  SYL_CUDA(cuda::LaunchKvSplits(attend, batch->sequences, products == SYL_CUDA_KV_MMA, on));
-  SYL_CUDA(cuda::LaunchKvMerge(attend, batch->sequences, on));
-  return SYL_OK;
+  if (syl_status s = cuda::CheckPointer(__func__, "unpacked", unpacked, 4)) return s;
+  const int64_t window = plan->plan.layers[layer].window;
+  SYL_REQUIRE(window == 0, SYL_UNSUPPORTED, "layer is %d, but its sliding window of %" PRId64 " needs causal attention",
+              layer, window);
+  SYL_REQUIRE(batch->max_rows <= cuda::kMaxUnpacked, SYL_BAD_VALUE, "batch->max_rows is %" PRId64 ", must be 1..%d",
+              batch->max_rows, cuda::kMaxUnpacked);
+  attend.unpacked = unpacked;
+  attend.max_unpacked = attend.job.window_tiles == 0 ? 0 : static_cast<int32_t>(batch->max_rows);
+  return cuda::Attend(__func__, plan, layer, *batch, {q, q_stride}, {y, y_stride}, products,
+                      {workspace, workspace_bytes}, stream, &attend);
 }

@@ -17,8 +17,12 @@ constexpr int kSplitTokens = 512;
 constexpr int kProductPlaces = 32;  // channels or tokens of a product (product.h), two words a lane
 constexpr int kProductWords = 64;
 
+constexpr int kMaxUnpacked = 2048;  // rows of bidirectional attention: scores of as many halves are in shared memory
+
 struct KvAttendJob {
   KvJob job;
+  const int32_t* unpacked;  // [sequences] of bidirectional attention; NULL: causal
+  int32_t max_unpacked;
   const float* q;
   float* y;
   int64_t q_stride, y_stride;
@@ -44,6 +48,7 @@ struct KvQuad {
   int first;      // query
   int queries;    // of the quad, 0..4
   int token;      // of row 0
+  int length;     // of the sequence
 };
 
 __device__ inline KvQuad KvQuadOf(const KvAttendJob& attend, int quad) {
@@ -55,7 +60,8 @@ __device__ inline KvQuad KvQuadOf(const KvAttendJob& attend, int quad) {
   of.first = quad * kQuad;
   const int rows = job.row_starts[of.sequence + 1] - job.row_starts[of.sequence];
   of.queries = min(max(rows * attend.heads_per_kv - of.first, 0), kQuad);
-  of.token = job.lengths[of.sequence] - rows;
+  of.length = job.lengths[of.sequence];
+  of.token = of.length - rows;
   return of;
 }
 
@@ -65,10 +71,12 @@ struct KvView {
 };
 
 __device__ inline KvView KvViewOf(const KvAttendJob& attend, const KvQuad& quad, int query) {
+  const bool causal = attend.unpacked == nullptr;
   KvView view;
-  view.end = quad.token + (quad.first + query) / attend.heads_per_kv + 1;
+  view.end = causal ? quad.token + (quad.first + query) / attend.heads_per_kv + 1 : quad.length;
   view.begin = attend.window == 0 ? 0 : max(view.end - attend.window, 0);
-  view.packed = min(KvPackedTiles(attend.job, view.end) * kTokens, view.end);
+  const int tokens = causal ? view.end : view.end - attend.unpacked[quad.sequence];
+  view.packed = min(KvPackedTiles(attend.job, tokens) * kTokens, view.end);
   return view;
 }
 

@@ -13,9 +13,10 @@ struct KvHalfTokens {
   __device__ int Count() const { return ring + sinks; }
 };
 
-// Most of them: four rows have rings that end up to three tokens apart.
-__host__ __device__ inline int KvHalfTokensMost(const KvJob& job) {
-  return job.window_tiles * kTokens + kQuad + job.sink_capacity;
+// Most of them: four causal rows have rings that end up to three tokens apart.
+__host__ __device__ inline int KvHalfTokensMost(const KvAttendJob& attend) {
+  const int more = attend.max_unpacked > kQuad ? attend.max_unpacked : kQuad;
+  return attend.job.window_tiles * kTokens + more + attend.job.sink_capacity;
 }
 
 __device__ inline KvHalfTokens KvHalfTokensOf(const KvAttendJob& attend, const KvQuad& quad) {

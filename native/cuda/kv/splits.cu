@@ -336,7 +336,7 @@ __global__ void __launch_bounds__(kThreads, 2) KvSplitKernel(KvAttendJob attend)
     const auto queries = static_cast<size_t>(kQuad * attend.job.head_dim);
     KvAttendHalves(
         attend, quad, DynamicShared<float>(0, queries),
-        DynamicShared<float>(queries * sizeof(float), static_cast<size_t>(kQuad * KvHalfTokensMost(attend.job))));
+        DynamicShared<float>(queries * sizeof(float), static_cast<size_t>(kQuad * KvHalfTokensMost(attend))));
   }
 }
 
@@ -346,8 +346,7 @@ cudaError_t LaunchKvSplits(const KvAttendJob& attend, int32_t sequences, bool mm
   const bool halves = attend.job.window_tiles > 0 || attend.job.sink_capacity > 0;
   const dim3 grid(static_cast<unsigned>((attend.splits + (halves ? 1 : 0)) * attend.quads),
                   static_cast<unsigned>(attend.job.kv_heads), static_cast<unsigned>(sequences));
-  const size_t for_halves =
-      kQuad * static_cast<size_t>(attend.job.head_dim + KvHalfTokensMost(attend.job)) * sizeof(float);
+  const size_t for_halves = kQuad * static_cast<size_t>(attend.job.head_dim + KvHalfTokensMost(attend)) * sizeof(float);
   const size_t bytes = std::max(LayoutOf(attend).end, halves ? for_halves : size_t{0});
   return Launch(mma ? KvSplitKernel<true> : KvSplitKernel<false>, grid, dim3(kThreads), bytes, stream, attend);
 }

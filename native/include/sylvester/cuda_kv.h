@@ -89,6 +89,17 @@ SYL_API syl_status syl_cuda_kv_attend_f32(const syl_cuda_kv_plan* plan, int32_t 
                                           int64_t y_stride, int32_t products, void* workspace, int64_t workspace_bytes,
                                           syl_cuda_stream stream);
 
+/* As syl_kv_attend_bidirectional_f32: each row, of any token, sees all tokens of its sequence. unpacked: device int32,
+ * [sequences], each 0..max_rows of the batch, which is 2048 at most, and 0 for plans without a window; their halves are
+ * in the ring if they were appended by one batch. Workspace and error as of syl_cuda_kv_attend_f32. Errors: as there;
+ * UNSUPPORTED (layers with a sliding window). */
+SYL_API syl_status syl_cuda_kv_attend_bidirectional_f32(const syl_cuda_kv_plan* plan, int32_t layer,
+                                                        const syl_cuda_kv_batch* batch, const int32_t* unpacked,
+                                                        const syl_cuda_kv_halves* halves, const float* q,
+                                                        int64_t q_stride, float* y, int64_t y_stride, int32_t products,
+                                                        void* workspace, int64_t workspace_bytes,
+                                                        syl_cuda_stream stream);
+
 /* y[t][h] = keys or values of tokens first .. first + count - 1 of the batch's sequence of this index, with the bits of
  * syl_kv_dequantize_f32. Tokens that it does not have are left out. Errors: NULL_ARGUMENT, BAD_VALUE, BAD_SHAPE. */
 SYL_API syl_status syl_cuda_kv_dequantize_f32(const syl_cuda_kv_plan* plan, int32_t layer,

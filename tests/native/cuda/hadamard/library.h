@@ -46,6 +46,7 @@ namespace sylvester_test {
   X(kv_append_f32)                  \
   X(kv_attend_workspace)            \
   X(kv_attend_f32)                  \
+  X(kv_attend_bidirectional_f32)    \
   X(kv_dequantize_f32)              \
   X(spec_verify_workspace)          \
   X(spec_verify_f32)                \

@@ -59,8 +59,9 @@ struct Comparison {
   double error, bound, size;
 };
 
-Comparison Compare(const KvDevice& device, int64_t text, int32_t layer, int64_t position, int64_t q_head,
-                   const float* q, const float* y) {
+// position: the last token that is seen; packed: tiles that are.
+Comparison Compare(const KvDevice& device, int64_t text, int32_t layer, int64_t position, int64_t packed,
+                   int64_t q_head, const float* q, const float* y) {
   const KvModel& model = device.model();
   const sylvester::KvPlan& plan = model.plan();
   const int64_t d = model.d(), head = q_head / (plan.geometry.q_heads / plan.geometry.kv_heads);
@@ -74,7 +75,7 @@ Comparison Compare(const KvDevice& device, int64_t text, int32_t layer, int64_t 
     if (!model.Center(layer, 0).empty()) offset += static_cast<double>(q[c]) * model.Center(layer, 0)[head * d + c];
   }
 
-  const int64_t window = plan.layers[layer].window, packed = plan.PackedTiles(position + 1);
+  const int64_t window = plan.layers[layer].window;
   const int64_t first = window == 0 ? 0 : std::max(position - window + 1, int64_t{0});
   std::vector<Seen> tokens;
   std::vector<double> scores;
@@ -130,16 +131,20 @@ Comparison Compare(const KvDevice& device, int64_t text, int32_t layer, int64_t 
   return {std::sqrt(result.error), std::sqrt(result.bound), std::sqrt(result.size)};
 }
 
+// unpacked: of bidirectional attention, or empty.
 void ExpectClose(const KvDevice& device, const std::vector<int64_t>& texts, const std::vector<int64_t>& rows,
-                 int32_t layer, const Rows& q, const Rows& y) {
+                 int32_t layer, const Rows& q, const Rows& y, const std::vector<int32_t>& unpacked = {}) {
+  const sylvester::KvPlan& plan = device.model().plan();
   const int64_t d = device.model().d();
   double worst = 0;
   int64_t row = 0;
   for (size_t i = 0; i < texts.size(); ++i) {
     for (int64_t r = 0; r < rows[i]; ++r, ++row) {
+      const int64_t length = device.length(texts[i]);
+      const int64_t last = unpacked.empty() ? length - rows[i] + r : length - 1;
+      const int64_t packed = plan.PackedTiles(unpacked.empty() ? last + 1 : length - unpacked[i]);
       for (int64_t h = 0; h < q.cols / d; ++h) {
-        const Comparison c = Compare(device, texts[i], layer, device.length(texts[i]) - rows[i] + r, h,
-                                     q.At(row) + h * d, y.At(row) + h * d);
+        const Comparison c = Compare(device, texts[i], layer, last, packed, h, q.At(row) + h * d, y.At(row) + h * d);
         ASSERT_LE(c.error, c.bound) << "text " << texts[i] << ", row " << r << ", head " << h << ", of " << c.size;
         ASSERT_LT(c.bound, 0.05 * c.size + 0.01) << "the bound says nothing";
         worst = std::max(worst, c.error / c.bound);
@@ -222,6 +227,46 @@ TEST_P(CudaKvAttend, RowsDoNotSeeEachOther) {
           << "row " << t;
     }
   }
+}
+
+// Every row sees all tokens, the newest of them as halves.
+TEST_P(CudaKvAttend, Bidirectional) {
+  for (const KvCase& c : KvCases()) {
+    SCOPED_TRACE(c.name);
+    const KvModelPlan plan(c);
+    KvDevice device(library(), plan, 2, 120, 90);
+    device.Append({0, 1}, {60, 70});
+    device.Append({0, 1}, {18, 3});
+    const bool window = device.model().plan().options.window > 0;
+    const std::vector<int32_t> unpacked = {window ? 3 : 0, window ? 18 : 0};
+    const Rows q(23, c.q_heads * c.head_dim, 5);
+    const auto attend = [&](int32_t products) {
+      return device.AttendBidirectional({1, 0}, {5, 18}, unpacked, 0, q, products);
+    };
+    const Rows y = attend(SYL_CUDA_KV_MMA);
+    ExpectClose(device, {1, 0}, {5, 18}, 0, q, y, unpacked);
+    EXPECT_TRUE(SameBits(y.data, attend(SYL_CUDA_KV_DP4A).data));
+    // The newest query sees all tokens either way.
+    Rows newest(1, q.cols, 0, 1, 0);
+    std::copy(q.At(0), q.At(0) + q.cols, newest.At(0));
+    EXPECT_TRUE(SameBits(device.AttendBidirectional({0}, {1}, {0}, 0, newest, SYL_CUDA_KV_MMA).data,
+                         device.Attend({0}, {1}, 0, newest, SYL_CUDA_KV_MMA).data));
+  }
+}
+
+TEST_P(CudaKvAttend, BidirectionalOverLongTexts) {
+  KvCase c;
+  c.kv_heads = 1;
+  c.q_heads = 3;
+  c.head_dim = c.group_keys = c.group_values = 32;
+  c.soft_cap = 3;
+  const KvModelPlan plan(c);
+  KvDevice device(library(), plan, 1, 1200, 500);
+  for (const int64_t rows : {500, 500, 97, 3}) device.Append({0}, {rows});
+  const Rows q(3, c.q_heads * c.head_dim, 6, 2);
+  const Rows y = device.AttendBidirectional({0}, {3}, {3}, 0, q, SYL_CUDA_KV_MMA);
+  ExpectClose(device, {0}, {3}, 0, q, y, {3});
+  EXPECT_TRUE(SameBits(y.data, device.AttendBidirectional({0}, {3}, {3}, 0, q, SYL_CUDA_KV_DP4A).data));
 }
 
 }  // namespace

@@ -185,20 +185,24 @@ class KvDevice {
   // Attention of the last rows of some texts, to q[total rows].
   Rows Attend(const std::vector<int64_t>& texts, const std::vector<int64_t>& rows, int32_t layer, const Rows& q,
               int32_t products) const {
-    const Batch batch(*this, texts, rows);
-    EXPECT_EQ(q.rows, batch.total);
-    Rows y(q.rows, q.cols, 1, 1, 2);
-    int64_t bytes = 0;
-    EXPECT_EQ(library_.kv_attend_workspace(plan_, &batch.call, &bytes), SYL_OK) << library_.last_error();
-    const DeviceArray<float> q_on(library_, q.data), y_on(library_, y.data);
-    const DeviceArray<uint8_t> workspace(library_, std::vector<uint8_t>(static_cast<size_t>(bytes), 0xff));
-    const syl_cuda_kv_halves halves = Halves(layer);
-    EXPECT_EQ(library_.kv_attend_f32(plan_, layer, &batch.call, &halves, q_on.get(), q.stride, y_on.get(), y.stride,
-                                     products, workspace.get(), bytes, nullptr),
-              SYL_OK)
-        << library_.last_error();
-    y.data = y_on.Read();
-    return y;
+    return Attend(
+        texts, rows, layer, q,
+        [&](const auto& batch, const auto& halves, auto... rest) {
+          return library_.kv_attend_f32(plan_, layer, batch, halves, rest..., nullptr);
+        },
+        products);
+  }
+
+  // Bidirectional attention, with so many tokens of each text unpacked.
+  Rows AttendBidirectional(const std::vector<int64_t>& texts, const std::vector<int64_t>& rows,
+                           const std::vector<int32_t>& unpacked, int32_t layer, const Rows& q, int32_t products) const {
+    const DeviceArray<int32_t> unpacked_on(library_, unpacked);
+    return Attend(
+        texts, rows, layer, q,
+        [&](const auto& batch, const auto& halves, auto... rest) {
+          return library_.kv_attend_bidirectional_f32(plan_, layer, batch, unpacked_on.get(), halves, rest..., nullptr);
+        },
+        products);
   }
 
   Rows Dequantize(int64_t text, int32_t layer, int32_t what, int64_t first, int64_t count) const {
@@ -300,6 +304,25 @@ class KvDevice {
 
  private:
   static constexpr int64_t kPageTiles = 3;
+
+  template <typename Call>
+  Rows Attend(const std::vector<int64_t>& texts, const std::vector<int64_t>& rows, int32_t layer, const Rows& q,
+              const Call& call, int32_t products) const {
+    const Batch batch(*this, texts, rows);
+    EXPECT_EQ(q.rows, batch.total);
+    Rows y(q.rows, q.cols, 1, 1, 2);
+    int64_t bytes = 0;
+    EXPECT_EQ(library_.kv_attend_workspace(plan_, &batch.call, &bytes), SYL_OK) << library_.last_error();
+    const DeviceArray<float> q_on(library_, q.data), y_on(library_, y.data);
+    const DeviceArray<uint8_t> workspace(library_, std::vector<uint8_t>(static_cast<size_t>(bytes), 0xff));
+    const syl_cuda_kv_halves halves = Halves(layer);
+    EXPECT_EQ(call(&batch.call, &halves, static_cast<const float*>(q_on.get()), q.stride, y_on.get(), y.stride,
+                   products, static_cast<void*>(workspace.get()), bytes),
+              SYL_OK)
+        << library_.last_error();
+    y.data = y_on.Read();
+    return y;
+  }
 
   int64_t TileOffset(int32_t layer, int64_t index) const {
     const sylvester::KvPlan& p = model_.plan();

@@ -130,4 +130,24 @@ TEST_P(CudaKvAbi, RefusesArguments) {
   Refused(library().kv_attend_workspace(device_.plan(), &batch_->call, &bytes), SYL_BAD_VALUE, "more than 2^31 blocks");
 }
 
+TEST_P(CudaKvAbi, RefusesBidirectionalAttention) {
+  const DeviceArray<int32_t> none(library(), {0});
+  const auto attend = [&](const syl_cuda_kv_plan* plan, int32_t layer, const int32_t* unpacked, int64_t bytes) {
+    return library().kv_attend_bidirectional_f32(plan, layer, &batch_->call, unpacked, &halves_, rows_->get(), 256,
+                                                 rows_->get(), 256, SYL_CUDA_KV_MMA, workspace_->get(), bytes, nullptr);
+  };
+  Refused(attend(nullptr, 0, none.get(), bytes_), SYL_NULL_ARGUMENT, "plan is NULL");
+  Refused(attend(device_.plan(), 0, nullptr, bytes_), SYL_NULL_ARGUMENT, "unpacked is NULL");
+  Refused(attend(device_.plan(), 0, none.get(), 0), SYL_WORKSPACE, "workspace_bytes is 0");
+  KvCase sliding;
+  sliding.attention_window = 40;
+  const KvModelPlan plan(sliding);
+  const KvDevice other(library(), plan, 1, 64, 8);
+  Refused(attend(other.plan(), 1, none.get(), bytes_), SYL_UNSUPPORTED,
+          "layer is 1, but its sliding window of 40 needs causal attention");
+  batch_->call.max_rows = 2049;
+  halves_.ring_tiles = 200;
+  Refused(attend(device_.plan(), 0, none.get(), bytes_), SYL_BAD_VALUE, "batch->max_rows is 2049, must be 1..2048");
+}
+
 }  // namespace

@@ -2112,6 +2112,78 @@ public class CudaFfi extends Layouts {
         }
     }
 
+    private static class syl_cuda_kv_attend_bidirectional_f32 {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            CudaFfi.C_INT,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_INT,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_LONG,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_LONG,
+            CudaFfi.C_INT,
+            CudaFfi.C_POINTER,
+            CudaFfi.C_LONG,
+            CudaFfi.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("syl_cuda_kv_attend_bidirectional_f32");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * syl_status syl_cuda_kv_attend_bidirectional_f32(const syl_cuda_kv_plan *plan, int32_t layer, const syl_cuda_kv_batch *batch, const int32_t *unpacked, const syl_cuda_kv_halves *halves, const float *q, int64_t q_stride, float *y, int64_t y_stride, int32_t products, void *workspace, int64_t workspace_bytes, syl_cuda_stream stream)
+     * }
+     */
+    public static FunctionDescriptor syl_cuda_kv_attend_bidirectional_f32$descriptor() {
+        return syl_cuda_kv_attend_bidirectional_f32.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * syl_status syl_cuda_kv_attend_bidirectional_f32(const syl_cuda_kv_plan *plan, int32_t layer, const syl_cuda_kv_batch *batch, const int32_t *unpacked, const syl_cuda_kv_halves *halves, const float *q, int64_t q_stride, float *y, int64_t y_stride, int32_t products, void *workspace, int64_t workspace_bytes, syl_cuda_stream stream)
+     * }
+     */
+    public static MethodHandle syl_cuda_kv_attend_bidirectional_f32$handle() {
+        return syl_cuda_kv_attend_bidirectional_f32.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * syl_status syl_cuda_kv_attend_bidirectional_f32(const syl_cuda_kv_plan *plan, int32_t layer, const syl_cuda_kv_batch *batch, const int32_t *unpacked, const syl_cuda_kv_halves *halves, const float *q, int64_t q_stride, float *y, int64_t y_stride, int32_t products, void *workspace, int64_t workspace_bytes, syl_cuda_stream stream)
+     * }
+     */
+    public static MemorySegment syl_cuda_kv_attend_bidirectional_f32$address() {
+        return syl_cuda_kv_attend_bidirectional_f32.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * syl_status syl_cuda_kv_attend_bidirectional_f32(const syl_cuda_kv_plan *plan, int32_t layer, const syl_cuda_kv_batch *batch, const int32_t *unpacked, const syl_cuda_kv_halves *halves, const float *q, int64_t q_stride, float *y, int64_t y_stride, int32_t products, void *workspace, int64_t workspace_bytes, syl_cuda_stream stream)
+     * }
+     */
+    public static int syl_cuda_kv_attend_bidirectional_f32(MemorySegment plan, int layer, MemorySegment batch, MemorySegment unpacked, MemorySegment halves, MemorySegment q, long q_stride, MemorySegment y, long y_stride, int products, MemorySegment workspace, long workspace_bytes, MemorySegment stream) {
+        var mh$ = syl_cuda_kv_attend_bidirectional_f32.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("syl_cuda_kv_attend_bidirectional_f32", plan, layer, batch, unpacked, halves, q, q_stride, y, y_stride, products, workspace, workspace_bytes, stream);
+            }
+            return (int)mh$.invokeExact(plan, layer, batch, unpacked, halves, q, q_stride, y, y_stride, products, workspace, workspace_bytes, stream);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
     private static class syl_cuda_kv_dequantize_f32 {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
             CudaFfi.C_INT,
