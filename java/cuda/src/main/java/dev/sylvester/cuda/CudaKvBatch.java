@@ -163,6 +163,10 @@ public final class CudaKvBatch implements AutoCloseable {
     return rows;
   }
 
+  int sequences() {
+    return sequences;
+  }
+
   CudaKvPlan plan() {
     return plan;
   }

@@ -192,31 +192,77 @@ public final class CudaKvPlan implements AutoCloseable {
       long yStride,
       DeviceMemory workspace,
       CudaStream stream) {
-    String function = "CudaKvPlan.attend";
+    attend(
+        "CudaKvPlan.attend", layer, batch, null, halves, q, qStride, y, yStride, workspace, stream);
+  }
+
+  /**
+   * The same where each row, of any token, sees all tokens of its sequence, as in masked diffusion
+   * models. Not for layers with a sliding window.
+   *
+   * @param layer of the model
+   * @param batch whose rows they are
+   * @param unpacked an int for each sequence: the newest tokens that are read as halves, 0 up to
+   *     the batch's most rows of a sequence; 0 for plans without a window
+   * @param halves of the layer; null where the plan keeps none
+   * @param q rows of queryHeads x headDim floats, rotated by their positions
+   * @param qStride from row to row
+   * @param y rows of queryHeads x headDim floats; must not overlap q
+   * @param yStride from row to row
+   * @param workspace as of {@link #attend}
+   * @param stream null for the default stream
+   */
+  public void attendBidirectional(
+      int layer,
+      CudaKvBatch batch,
+      DeviceMemory unpacked,
+      CudaKvHalves halves,
+      DeviceMemory q,
+      long qStride,
+      DeviceMemory y,
+      long yStride,
+      DeviceMemory workspace,
+      CudaStream stream) {
+    String function = "CudaKvPlan.attendBidirectional";
+    Args.present(function, "unpacked", unpacked);
+    attend(function, layer, batch, unpacked, halves, q, qStride, y, yStride, workspace, stream);
+  }
+
+  /** Causal where unpacked is null. */
+  private void attend(
+      String function,
+      int layer,
+      CudaKvBatch batch,
+      DeviceMemory unpacked,
+      CudaKvHalves halves,
+      DeviceMemory q,
+      long qStride,
+      DeviceMemory y,
+      long yStride,
+      DeviceMemory workspace,
+      CudaStream stream) {
     try (CudaCall call = new CudaCall(function, device)) {
       MemorySegment plan = open();
       MemorySegment sequences = batch(function, batch).describe(call);
       MemorySegment kept = halves(call, halves, batch);
+      MemorySegment newest =
+          call.optional("unpacked", unpacked, (long) Integer.BYTES * batch.sequences());
       long cols = geometry.queryHeads() * geometry.headDim();
       MemorySegment from = call.rows("q", q, batch.rows(), cols, qStride);
       MemorySegment to = call.rows("y", y, batch.rows(), cols, yStride);
       MemorySegment scratch = call.workspace(workspace);
       MemorySegment queue = call.stream(stream);
+      int products = CudaFfi.SYL_CUDA_KV_MMA();
+      long bytes = scratch.byteSize();
       call.run(
           () ->
-              CudaFfi.syl_cuda_kv_attend_f32(
-                  plan,
-                  layer,
-                  sequences,
-                  kept,
-                  from,
-                  qStride,
-                  to,
-                  yStride,
-                  CudaFfi.SYL_CUDA_KV_MMA(),
-                  scratch,
-                  scratch.byteSize(),
-                  queue));
+              unpacked == null
+                  ? CudaFfi.syl_cuda_kv_attend_f32(
+                      plan, layer, sequences, kept, from, qStride, to, yStride, products, scratch,
+                      bytes, queue)
+                  : CudaFfi.syl_cuda_kv_attend_bidirectional_f32(
+                      plan, layer, sequences, newest, kept, from, qStride, to, yStride, products,
+                      scratch, bytes, queue));
     }
   }
 

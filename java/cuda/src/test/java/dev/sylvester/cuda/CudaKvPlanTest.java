@@ -10,6 +10,7 @@ import static dev.sylvester.kernels.KvModel.part;
 import static dev.sylvester.kernels.KvModel.rows;
 import static dev.sylvester.kernels.TestData.assertRefused;
 import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
+import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.sylvester.kernels.DType;
@@ -161,6 +162,23 @@ class CudaKvPlanTest {
       model.plan.attend(
           layer, model.batch, model.halves.get(layer), from, qStride, to, yStride, scratch, null);
       float[] y = DeviceMemoryTest.floats(to);
+      assertNear(sequences[0], layer, part(q, 1, 1, QUERY_COLS), y, yStride);
+      assertNear(sequences[1], layer, part(q, 2, 1, QUERY_COLS), y, 2 * yStride);
+      to.fill((byte) 0, null);
+      model.plan.attendBidirectional(
+          layer,
+          model.batch,
+          copies.of(copies.arena.allocate(JAVA_INT, 2)),
+          model.halves.get(layer),
+          from,
+          qStride,
+          to,
+          yStride,
+          scratch,
+          null);
+      y = DeviceMemoryTest.floats(to);
+      // The one before the newest sees the newest, too.
+      assertNear(sequences[0], layer, part(q, 0, 1, QUERY_COLS), y, 0);
       assertNear(sequences[0], layer, part(q, 1, 1, QUERY_COLS), y, yStride);
       assertNear(sequences[1], layer, part(q, 2, 1, QUERY_COLS), y, 2 * yStride);
     }
