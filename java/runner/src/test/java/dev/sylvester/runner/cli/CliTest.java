@@ -55,7 +55,7 @@ class CliTest {
         List.of("says all", "generate", "-p", "x", "--kv", "q4", "--kv-plan", "p"),
         List.of("p: no such file", "generate", "-p", "x", "--kv-plan", "p"),
         List.of(
-            "can be f16 or f32",
+            "needs a model that predicts the next token",
             "perplexity",
             "-f",
             "pom.xml",
