@@ -44,14 +44,10 @@ class CodeSum {
       return;
     }
     pairs_ = hn::Add(pairs_, VPairs{_mm512_maddubs_epi16(codes.raw, b.raw)});
-    asm("" : "+v"(pairs_.raw));
 #elif HWY_TARGET == HWY_AVX2
     pairs_ = hn::Add(pairs_, VPairs{_mm256_maddubs_epi16(codes.raw, b.raw)});
-    // As it stands: in another order the compiler has more sums than registers.
-    asm("" : "+x"(pairs_.raw));
 #elif HWY_TARGET == HWY_SSE4
     pairs_ = hn::Add(pairs_, VPairs{_mm_maddubs_epi16(codes.raw, b.raw)});
-    asm("" : "+x"(pairs_.raw));
 #elif HWY_TARGET == HWY_NEON
     const int8x16_t factors = vreinterpretq_s8_s32(b.raw);
     const int16x8_t low =
