@@ -4,6 +4,7 @@ import dev.sylvester.runner.Model;
 import dev.sylvester.runner.diffusion.AnswerRegion;
 import dev.sylvester.runner.diffusion.Canvas;
 import dev.sylvester.runner.diffusion.DiffusionRequest;
+import dev.sylvester.runner.diffusion.Precision;
 import dev.sylvester.runner.diffusion.Sampling;
 import dev.sylvester.runner.diffusion.Schedule;
 import dev.sylvester.runner.diffusion.SemiAutoregressive;
@@ -87,6 +88,14 @@ final class DiffusionArguments {
   private String cache;
 
   @Option(
+      names = "--precision",
+      paramLabel = "KIND",
+      description =
+          "Diffusion models: how probabilities are computed: f32 (default), f64, or bf16_ref, as the"
+              + " released code in bfloat16 rounds them; the last two are slow.")
+  private Precision precision;
+
+  @Option(
       names = "--hex",
       description = "Diffusion models: several block sizes and seeds, the most frequent answer.")
   boolean hex;
@@ -97,12 +106,13 @@ final class DiffusionArguments {
   /** For any other model. */
   void refuse(Model model) {
     boolean given =
-        Stream.of(length, block, steps, commit, answer, guidance, cache).anyMatch(Objects::nonNull);
+        Stream.of(length, block, steps, commit, answer, guidance, cache, precision)
+            .anyMatch(Objects::nonNull);
     if (given || hex || show || !constraints.isEmpty()) {
       throw new IllegalArgumentException(
           "%s is no diffusion model: --gen-length, --block, --steps, --commit, --answer, --cfg, "
                   .formatted(model.path())
-              + "--cache, --constraint, --hex and --show are of no use");
+              + "--cache, --precision, --constraint, --hex and --show are of no use");
     }
   }
 
@@ -118,6 +128,10 @@ final class DiffusionArguments {
     if (answer != null && stops.stream().noneMatch(stop -> stop.startsWith("prophet"))) {
       throw new IllegalArgumentException("--answer '%s' needs a --stop prophet".formatted(answer));
     }
+  }
+
+  Precision precision() {
+    return precision == null ? Precision.F32 : precision;
   }
 
   int length() {

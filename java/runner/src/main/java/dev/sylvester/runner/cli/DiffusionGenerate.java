@@ -34,7 +34,7 @@ final class DiffusionGenerate {
 
   void run(DiffusionRequest request, boolean json) {
     try (Denoiser denoiser = model.newDenoiser()) {
-      DiffusionDecoder decoder = new DiffusionDecoder(denoiser);
+      DiffusionDecoder decoder = new DiffusionDecoder(denoiser, arguments.precision());
       if (arguments.hex) {
         vote(decoder, request, json);
         return;

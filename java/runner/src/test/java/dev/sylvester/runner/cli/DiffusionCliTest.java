@@ -303,5 +303,23 @@ class DiffusionCliTest {
     assertFails(generate("--top-p", "0"), "top-p is 0.0");
     assertFails(generate("--top-k", "3", "--commit", "wino:0.6,0.9"), "top-k 3 and top-p 1.0");
     assertFails(generate("--gen-length", "512"), "the context holds 512");
+    assertFails(generate("--precision", "f16"), "Invalid value for option '--precision'");
+  }
+
+  /**
+   * Logits of 32 bits decide as they do in 64; rounded to bfloat16 some probabilities are equal.
+   */
+  @Test
+  void computesAsReferencesDo() {
+    String[] plain = {"--gen-length", "32", "--json"};
+    String[] precise = {"--gen-length", "32", "--json", "--precision", "f64"};
+    String[] rounded = {"--gen-length", "32", "--json", "--precision", "bf16_ref"};
+    JsonNode want = generate(plain).json();
+    assertThat(generate(precise).json().get("diffusion").get("committed_at"))
+        .isEqualTo(want.get("diffusion").get("committed_at"));
+    JsonNode other = generate(rounded).json();
+    assertThat(other.get("diffusion").get("committed_at"))
+        .hasSize(32)
+        .isNotEqualTo(want.get("diffusion").get("committed_at"));
   }
 }
