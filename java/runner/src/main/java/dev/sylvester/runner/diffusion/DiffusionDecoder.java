@@ -21,6 +21,7 @@ public final class DiffusionDecoder {
   private int[] rows = new int[16];
   private int rowCount;
   private boolean[] asking = new boolean[0];
+  private int[] firstRows = new int[0];
   private MemorySegment logits;
   private MemorySegment[] logitsFrom = new MemorySegment[16];
 
@@ -58,6 +59,7 @@ public final class DiffusionDecoder {
     long start = System.nanoTime();
     Decoding[] active = new Decoding[requests.size()];
     asking = new boolean[active.length];
+    firstRows = new int[active.length];
     int length = 0;
     int tail = 0;
     for (int i = 0; i < active.length; i++) {
@@ -118,7 +120,7 @@ public final class DiffusionDecoder {
     for (int i = 0; i < active.length; i++) {
       asking[i] = active[i] != null && (!finishing || active[i].canFinish());
       if (asking[i]) {
-        addRows(active[i], 2 * i);
+        firstRows[i] = rowsOf(active, i);
         last = active[i];
         readers++;
       }
@@ -133,10 +135,9 @@ public final class DiffusionDecoder {
       return;
     }
     readFrom(denoiser.logits(canvases, rows, rowCount));
-    int row = 0;
     for (int i = 0; i < active.length; i++) {
       if (asking[i]) {
-        row = accept(active[i], row);
+        accept(active[i], firstRows[i]);
       }
     }
   }
@@ -159,6 +160,25 @@ public final class DiffusionDecoder {
     return logitsFrom[row];
   }
 
+  /** The first of a canvas's rows: those of one before it that asks for the same, or new ones. */
+  private int rowsOf(Decoding[] active, int canvas) {
+    for (int before = 0; before < canvas; before++) {
+      if (asking[before] && asksForTheSame(active, before, canvas)) {
+        return firstRows[before];
+      }
+    }
+    int first = rowCount;
+    addRows(active[canvas], 2 * canvas);
+    return first;
+  }
+
+  private boolean asksForTheSame(Decoding[] active, int a, int b) {
+    return reading.place(2 * a) == reading.place(2 * b)
+        && active[a].guided() == active[b].guided()
+        && (!active[a].guided() || reading.place(2 * a + 1) == reading.place(2 * b + 1))
+        && active[a].predictions().asksAs(active[b].predictions());
+  }
+
   private void addRows(Decoding decoding, int canvas) {
     Predictions predictions = decoding.predictions();
     int copies = decoding.guided() ? 2 : 1;
@@ -175,15 +195,11 @@ public final class DiffusionDecoder {
     }
   }
 
-  private int accept(Decoding decoding, int row) {
+  private void accept(Decoding decoding, int row) {
     Predictions predictions = decoding.predictions();
-    int end = row + predictions.count();
-    boolean guided = decoding.guided();
-    decoding
-        .stats()
-        .compute(logitsFrom(row), guided ? logitsFrom(end) : null, predictions, decoding);
+    MemorySegment unconditional = decoding.guided() ? logitsFrom(row + predictions.count()) : null;
+    decoding.stats().compute(logitsFrom(row), unconditional, predictions, decoding);
     decoding.accept();
     decoding.show();
-    return guided ? end + predictions.count() : end;
   }
 }

@@ -43,6 +43,11 @@ public final class Predictions {
     this.stats = stats;
   }
 
+  /** Whether it has the same rows as another one. */
+  boolean asksAs(Predictions other) {
+    return Arrays.equals(positions, 0, count, other.positions, 0, other.count);
+  }
+
   /** Number of rows. */
   public int count() {
     return count;

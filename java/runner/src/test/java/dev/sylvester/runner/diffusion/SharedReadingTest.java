@@ -2,6 +2,7 @@ package dev.sylvester.runner.diffusion;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
@@ -17,6 +18,7 @@ class SharedReadingTest {
   private static final class Remembering extends Oracle {
     private int[][] memory = new int[0][];
     long rows;
+    long asked;
 
     Remembering(long seed) {
       super(seed, VOCAB, seed % 2 == 1, false);
@@ -55,6 +57,12 @@ class SharedReadingTest {
           of[p] = 31 * all + seen[pass.canvas(i)] + pass.tokens(i)[p];
         }
       }
+    }
+
+    @Override
+    public MemorySegment logits(int[] of, int[] positions, int count) {
+      asked += count;
+      return super.logits(of, positions, count);
     }
 
     @Override
@@ -172,5 +180,6 @@ class SharedReadingTest {
     Remembering five = new Remembering(1);
     new DiffusionDecoder(five).fill(Collections.nCopies(5, request), filled -> false);
     assertThat(five.rows).isEqualTo(one.rows);
+    assertThat(five.asked).isEqualTo(one.asked);
   }
 }
