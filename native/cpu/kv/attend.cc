@@ -6,8 +6,8 @@
 #include <new>
 
 #include "native/common/align.h"
+#include "native/common/check.h"
 #include "native/common/pool.h"
-#include "native/common/status.h"
 #include "native/cpu/kv/finite.h"
 #include "native/cpu/nn/rows.h"
 
@@ -320,16 +320,14 @@ class Attention {
 // Everything but the pointers to rows.
 syl_status CheckAttend(const char* function, const syl_kv_batch* batch, int32_t layer) {
   int64_t rows;
-  if (const syl_status status = CheckBatch(function, batch, layer, &rows)) return status;
+  CHECK_OK(CheckBatch(function, batch, layer, &rows));
   for (int32_t i = 0; i < batch->sequences; ++i) {
     // The window of older tokens may be gone: copied or loaded, it is that of the last one.
     const int64_t length = batch->sequence[i]->lengths[layer];
     const int64_t most = std::max<int64_t>(length - batch->sequence[i]->Truncatable(layer) + 1, 0);
-    if (batch->rows[i] > most) {
-      return Fail(SYL_BAD_VALUE, "%s: batch->rows[%d] is %lld, must be 0..%lld for the sequence's %lld tokens",
-                  function, i, static_cast<long long>(batch->rows[i]), static_cast<long long>(most),
-                  static_cast<long long>(length));
-    }
+    CHECK(batch->rows[i] <= most, SYL_BAD_VALUE,
+          "batch->rows[%d] is %lld, must be 0..%lld for the sequence's %lld tokens", i,
+          static_cast<long long>(batch->rows[i]), static_cast<long long>(most), static_cast<long long>(length));
   }
   return SYL_OK;
 }
@@ -337,33 +335,27 @@ syl_status CheckAttend(const char* function, const syl_kv_batch* batch, int32_t 
 // The same where rows see all tokens.
 syl_status CheckBidirectional(const char* function, const syl_kv_batch* batch, int32_t layer, const int64_t* unpacked) {
   int64_t rows;
-  if (const syl_status status = CheckBatch(function, batch, layer, &rows, /*limited=*/false)) return status;
-  if (unpacked == nullptr) return Fail(SYL_NULL_ARGUMENT, "%s: unpacked is NULL", function);
+  CHECK_OK(CheckBatch(function, batch, layer, &rows, /*limited=*/false));
+  CHECK_PTR(unpacked);
   const int64_t window = batch->sequence[0]->Plan().layers[layer].window;
-  if (window > 0) {
-    return Fail(SYL_UNSUPPORTED, "%s: layer is %d, but its sliding window of %lld needs causal attention", function,
-                layer, static_cast<long long>(window));
-  }
+  CHECK(window <= 0, SYL_UNSUPPORTED, "layer is %d, but its sliding window of %lld needs causal attention", layer,
+        static_cast<long long>(window));
   for (int32_t i = 0; i < batch->sequences; ++i) {
     const int64_t length = batch->sequence[i]->lengths[layer], most = batch->sequence[i]->MostUnpacked(layer);
-    if (length == 0 && batch->rows[i] > 0) {
-      return Fail(SYL_BAD_VALUE, "%s: batch->rows[%d] is %lld, must be 0 for a sequence without tokens", function, i,
-                  static_cast<long long>(batch->rows[i]));
-    }
-    if (unpacked[i] < 0 || unpacked[i] > most) {
-      return Fail(SYL_BAD_VALUE, "%s: unpacked[%d] is %lld, must be 0..%lld for the sequence's %lld tokens", function,
-                  i, static_cast<long long>(unpacked[i]), static_cast<long long>(most), static_cast<long long>(length));
-    }
+    CHECK(length > 0 || batch->rows[i] == 0, SYL_BAD_VALUE,
+          "batch->rows[%d] is %lld, must be 0 for a sequence without tokens", i,
+          static_cast<long long>(batch->rows[i]));
+    CHECK(unpacked[i] >= 0 && unpacked[i] <= most, SYL_BAD_VALUE,
+          "unpacked[%d] is %lld, must be 0..%lld for the sequence's %lld tokens", i,
+          static_cast<long long>(unpacked[i]), static_cast<long long>(most), static_cast<long long>(length));
   }
   return SYL_OK;
 }
 
 // What causal and bidirectional attention share, with rows checked.
 syl_status Workspace(const char* function, const Job& job, int32_t threads, int64_t* bytes) {
-  if (threads < 1 || threads > 256) {
-    return Fail(SYL_BAD_VALUE, "%s: threads is %d, must be 1..256", function, threads);
-  }
-  if (bytes == nullptr) return Fail(SYL_NULL_ARGUMENT, "%s: bytes is NULL", function);
+  CHECK_RANGE(threads, 1, 256);
+  CHECK_PTR(bytes);
   Parts parts = {};
   *bytes = job.rows == 0 ? 0 : Carve(job, threads, nullptr, &parts);
   return SYL_OK;
@@ -374,24 +366,19 @@ syl_status Attend(const char* function, const Job& job, const float* q, int64_t 
   const syl_kv_geometry& g = job.cache.plan->geometry;
   const int64_t rows = job.rows, cols = g.q_heads * g.head_dim;
   for (const Rows& m : {Rows{"q", q, q_stride}, Rows{"y", y, y_stride}}) {
-    if (const syl_status status = CheckRows(function, m, rows, cols)) return status;
+    CHECK_OK(CheckRows(function, m, rows, cols));
   }
   if (rows == 0) return SYL_OK;
   Parts parts = {};
   const int64_t needed = Carve(job, Threads(pool), nullptr, &parts);
-  if (workspace == nullptr) return Fail(SYL_NULL_ARGUMENT, "%s: workspace is NULL", function);
-  if (workspace_bytes < needed) {
-    return Fail(SYL_WORKSPACE, "%s: workspace_bytes is %lld, must be at least %lld", function,
-                static_cast<long long>(workspace_bytes), static_cast<long long>(needed));
-  }
+  CHECK_PTR(workspace);
+  CHECK(workspace_bytes >= needed, SYL_WORKSPACE, "workspace_bytes is %lld, must be at least %lld",
+        static_cast<long long>(workspace_bytes), static_cast<long long>(needed));
   const int64_t q_bytes = Extent(rows, cols, q_stride) * 4, y_bytes = Extent(rows, cols, y_stride) * 4;
-  const auto overlap = [&](const char* a, const char* b) {
-    return Fail(SYL_OVERLAP, "%s: %s overlaps %s", function, a, b);
-  };
-  if (Overlaps(y, y_bytes, q, q_bytes)) return overlap("y", "q");
-  if (Overlaps(workspace, needed, q, q_bytes)) return overlap("workspace", "q");
-  if (Overlaps(workspace, needed, y, y_bytes)) return overlap("workspace", "y");
-  if (const syl_status status = CheckFinite(function, "q", q, q_stride, rows, cols)) return status;
+  CHECK(!Overlaps(y, y_bytes, q, q_bytes), SYL_OVERLAP, "y overlaps %s", "q");
+  CHECK(!Overlaps(workspace, needed, q, q_bytes), SYL_OVERLAP, "workspace overlaps %s", "q");
+  CHECK(!Overlaps(workspace, needed, y, y_bytes), SYL_OVERLAP, "workspace overlaps %s", "y");
+  CHECK_OK(CheckFinite(function, "q", q, q_stride, rows, cols));
   Carve(job, Threads(pool), workspace, &parts);
   Attention(job, q, q_stride, y, y_stride, parts, pool).Run();
   return SYL_OK;

@@ -1,6 +1,7 @@
 // The ABI of attend: workspace and launches.
 #include <cinttypes>
 
+#include "native/common/check.h"
 #include "native/cuda/errors.h"
 #include "native/cuda/kv/attend.h"
 #include "native/cuda/kv/plan.h"
@@ -92,16 +93,11 @@ syl_status Attend(const char* function, const syl_cuda_kv_plan* plan, int32_t la
   const syl_kv_geometry& g = plan->plan.geometry;
   if (syl_status s = CheckRows(function, "q", q.rows, q.stride, g.q_heads * g.head_dim)) return s;
   if (syl_status s = CheckRows(function, "y", y.rows, y.stride, g.q_heads * g.head_dim)) return s;
-  if (products < SYL_CUDA_KV_MMA || products > SYL_CUDA_KV_DP4A) {
-    return Fail(SYL_BAD_VALUE, "%s: products is %d, must be %d..%d", function, products, SYL_CUDA_KV_MMA,
-                SYL_CUDA_KV_DP4A);
-  }
+  CHECK_RANGE(products, SYL_CUDA_KV_MMA, SYL_CUDA_KV_DP4A);
   const KvSizes sizes = SizesOf(plan->plan, batch);
   if (syl_status s = CheckGrid(function, sizes)) return s;
-  if (workspace.bytes < sizes.bytes) {
-    return Fail(SYL_WORKSPACE, "%s: workspace_bytes is %" PRId64 ", must be %" PRId64 " or more", function,
-                workspace.bytes, sizes.bytes);
-  }
+  CHECK(workspace.bytes >= sizes.bytes, SYL_WORKSPACE, "workspace_bytes is %" PRId64 ", must be %" PRId64 " or more",
+        workspace.bytes, sizes.bytes);
   if (syl_status s = CheckPointer(function, "workspace", workspace.memory, 16)) return s;
   attend->q = q.rows;
   attend->y = y.rows;
